@@ -1,0 +1,1 @@
+//! Purposes, records, permits.

@@ -1,0 +1,5 @@
+//! The Selvedge core.
+pub mod consent;
+pub mod rule;
+#[cfg(feature = "compile")]
+pub mod compile;

@@ -1,0 +1,107 @@
+//! Every bound of the core, with its reason. It must never know who applies one: a bound is a
+//! number here and a refusal with a code where it is met.
+
+/// Largest request body for one event. Segment's own limit, so that its SDKs split where we expect.
+pub const EVENT_BYTES: usize = 32 * 1024;
+/// Largest request body for a batch of events. Segment's own limit, for the same reason.
+pub const BATCH_BYTES: usize = 500 * 1024;
+/// Largest body of the visitor's small calls (consent, login, decide).
+pub const CALL_BYTES: usize = 16 * 1024;
+/// Largest workspace source. A thousand offers in four languages take about a fifth of this.
+pub const WORKSPACE_BYTES: usize = 8 * 1024 * 1024;
+/// Largest body of one sync message, either way.
+pub const SYNC_BYTES: usize = 4 * 1024 * 1024;
+/// JSON nesting that is read at all; deeper input is refused before a parser sees it.
+pub const JSON_DEPTH: usize = 32;
+/// Events in one batch. Bounds the time one object spends on one caller.
+pub const BATCH_EVENTS: usize = 500;
+/// Bytes of an event's name, a trait's name, a property's name.
+pub const NAME_BYTES: usize = 200;
+/// Bytes of an event's id. Segment's SDKs send 36 to 60.
+pub const EVENT_ID_BYTES: usize = 100;
+/// Bytes of one text value. Longer ones are free text, which no condition should read.
+pub const TEXT_BYTES: usize = 4 * 1024;
+/// Properties of one event and traits of one call.
+pub const PROPERTIES: usize = 256;
+/// Entries of one list value.
+pub const LIST_ENTRIES: usize = 256;
+/// Bytes of an identifier (DESIGN.md section 6).
+pub const IDENTIFIER_BYTES: usize = 256;
+
+/// Customer ids per person, ever: two of them are two people until somebody says otherwise.
+pub const CUSTOMER_IDS: usize = 1;
+/// E-mail addresses per person and year: more is a shared mailbox or an attack.
+pub const EMAILS_PER_YEAR: usize = 5;
+/// Devices per person and year: more is a till, a library computer or a bot.
+pub const DEVICES_PER_YEAR: usize = 10;
+/// Identifiers of any kind per person.
+pub const IDENTIFIERS: usize = 50;
+/// Links per person: the length of the replay.
+pub const LINKS: usize = 100;
+/// Merges into one person per hour: merge storms are poisoning.
+pub const MERGES_PER_HOUR: usize = 5;
+/// Unverified claims kept on one profile.
+pub const CLAIMS: usize = 10;
+
+/// Traits kept on one profile.
+pub const TRAITS: usize = 256;
+/// Entries with their own time that one series keeps; older ones fold into its total.
+pub const SERIES_ENTRIES: usize = 512;
+/// Times kept per offer and kind for caps; a cap above this is refused when published.
+pub const HISTORY_TIMES: usize = 100;
+/// Offers whose history one profile keeps; the longest unseen goes first.
+pub const HISTORY_OFFERS: usize = 500;
+/// Receipts kept at the edge; the central store keeps all.
+pub const RECEIPTS: usize = 200;
+
+/// Placements in one decide call.
+pub const PLACEMENTS_PER_CALL: usize = 32;
+/// Offers of one workspace.
+pub const OFFERS: usize = 10_000;
+/// Bytes of queued facts per profile object; at the bound new events are refused with 503.
+pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+/// Facts in one push to the central store.
+pub const PUSH_FACTS: usize = 200;
+/// Changes in one message from the central store.
+pub const CHANGES: usize = 500;
+
+const SECOND_MS: i64 = 1_000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// An event this much older than its arrival is stored but no longer counted at the edge, so that
+/// duplicate keys need no longer life than this. The central store counts it whatever its age.
+pub const EVENT_AGE_MS: i64 = 30 * DAY_MS;
+/// A browser's clock may run ahead by this much; later times are set to the arrival.
+pub const CLOCK_AHEAD_MS: i64 = 5 * MINUTE_MS;
+/// History that a login may attach backwards (DESIGN.md section 6, rule 6).
+pub const ATTACH_AGE_MS: i64 = 30 * DAY_MS;
+/// A second person on one device within this time makes the device `shared` (rule 5).
+pub const SHARED_DEVICE_MS: i64 = 90 * DAY_MS;
+/// Life of the device cookie; browsers cap it here (RFC 6265bis, section 5.5).
+pub const COOKIE_AGE_MS: i64 = 400 * DAY_MS;
+/// Inactivity that ends a session, as web analytics commonly counts it.
+pub const SESSION_MS: i64 = 30 * MINUTE_MS;
+/// How long a login proves who is in front of the screen; afterwards the device is `recognised`.
+pub const AUTHENTICATED_MS: i64 = 30 * MINUTE_MS;
+/// Longest life of a login token that is accepted, whatever it claims.
+pub const TOKEN_AGE_MS: i64 = 15 * MINUTE_MS;
+/// Difference between the clocks of token issuer and edge that is forgiven.
+pub const TOKEN_SKEW_MS: i64 = 30 * SECOND_MS;
+/// Bytes of a login token.
+pub const TOKEN_BYTES: usize = 4 * 1024;
+/// How long a page may decide from one slice before it asks for a new one.
+pub const SLICE_AGE_MS: i64 = 15 * MINUTE_MS;
+/// First wait before a failed push is tried again; doubled each time.
+pub const RETRY_FIRST_MS: i64 = SECOND_MS;
+/// Longest wait before a failed push is tried again.
+pub const RETRY_LAST_MS: i64 = 5 * MINUTE_MS;
+/// How often the edge asks for changes that a push did not bring.
+pub const HEAL_MS: i64 = 15 * SECOND_MS;
+/// One day, for windows and caps.
+pub const DAY: i64 = DAY_MS;
+/// One year, for the yearly limits on identifiers.
+pub const YEAR: i64 = 365 * DAY_MS;
+/// One hour, for the hourly limit on merges.
+pub const HOUR: i64 = HOUR_MS;

@@ -1,0 +1,57 @@
+//! When an offer may be shown. Time zones were resolved when the workspace was published: a schedule
+//! carries the zone's offsets, so that no host needs a zone database. It must never read a clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// A window that comes back every week, in minutes of the zone's local week (Monday 00:00 is 0).
+/// One that passes Sunday midnight was split in two when published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeeklyWindow {
+    /// First minute.
+    pub from: u16,
+    /// First minute after it, at most 10,080.
+    pub until: u16,
+}
+
+/// When an offer may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// No longer at.
+    pub until: Option<Timestamp>,
+    /// Windows of the local week; empty is always.
+    pub weekly: Vec<WeeklyWindow>,
+    /// The zone's offsets from UTC in minutes, each valid from its time on; sorted.
+    pub offsets: Vec<(Timestamp, i16)>,
+}
+
+const MINUTE_MS: i64 = 60_000;
+const WEEK_MINUTES: i64 = 10_080;
+/// 1970-01-01 was a Thursday.
+const EPOCH_MINUTE: i64 = 3 * 1_440;
+
+impl Schedule {
+    /// Whether the schedule is open.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        if self.from.is_some_and(|from| now < from) || self.until.is_some_and(|end| now >= end) {
+            return false;
+        }
+        if self.weekly.is_empty() {
+            return true;
+        }
+        let offset = self
+            .offsets
+            .iter()
+            .take_while(|(from, _)| *from <= now)
+            .last()
+            .map_or(0, |(_, offset)| i64::from(*offset));
+        let local = now.0.div_euclid(MINUTE_MS).saturating_add(offset);
+        let minute = local.saturating_add(EPOCH_MINUTE).rem_euclid(WEEK_MINUTES);
+        self.weekly
+            .iter()
+            .any(|window| i64::from(window.from) <= minute && minute < i64::from(window.until))
+    }
+}

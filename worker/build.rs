@@ -1,0 +1,59 @@
+//! Puts the page's files into the worker: what `cargo xtask build page` and `build tag` made, or
+//! empty stand-ins, so that lints and editors work on a fresh checkout. It builds nothing itself.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let page = root.join("../build/page");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", page.join("manifest.json").display());
+    println!("cargo::rerun-if-changed={}", page.join("tag.js").display());
+    let (module, wasm, tag) = match built(&page) {
+        Some(built) => built,
+        None => {
+            println!("cargo::warning=the page is not built; run `cargo xtask build tag`");
+            let module = module(false, "0000000000000000.wasm", "", "");
+            (module, Vec::new(), Vec::new())
+        }
+    };
+    fs::write(out.join("core.wasm"), wasm).expect("OUT_DIR is writable");
+    fs::write(out.join("tag.js"), tag).expect("OUT_DIR is writable");
+    fs::write(out.join("page.rs"), module).expect("OUT_DIR is writable");
+}
+
+fn built(page: &Path) -> Option<(String, Vec<u8>, Vec<u8>)> {
+    let manifest = fs::read_to_string(page.join("manifest.json")).ok()?;
+    let name = field(&manifest, "wasm")?;
+    let wasm = fs::read(page.join(&name)).ok()?;
+    let tag = fs::read(page.join("tag.js")).ok()?;
+    let module =
+        module(true, &name, &field(&manifest, "integrity")?, &field(&manifest, "tagIntegrity")?);
+    Some((module, wasm, tag))
+}
+
+/// The manifest is ours and flat, with strings that hold no quote: no JSON parser is needed.
+fn field(manifest: &str, name: &str) -> Option<String> {
+    let (_, rest) = manifest.split_once(&format!("\"{name}\""))?;
+    let (_, rest) = rest.split_once('"')?;
+    rest.split_once('"').map(|(value, _)| value.to_owned())
+}
+
+fn module(built: bool, name: &str, integrity: &str, tag_integrity: &str) -> String {
+    format!(
+        r#"
+/// False for the stand-ins of a checkout where the page was never built.
+pub const BUILT: bool = {built};
+/// The file name of the page's core, made of its content.
+pub const WASM_NAME: &str = {name:?};
+/// Its subresource integrity.
+pub const WASM_INTEGRITY: &str = {integrity:?};
+pub const WASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
+/// The subresource integrity of the tag.
+pub const TAG_INTEGRITY: &str = {tag_integrity:?};
+pub const TAG_JS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tag.js"));
+"#
+    )
+}

@@ -1,0 +1,99 @@
+// Stands between workerd and the Rust instance. A panic in Wasm aborts the whole instance; this
+// module lets that one call fail, takes a fresh instance for the next, and makes each Durable
+// Object's Rust half anew in it. It knows no route and no rule: only how calls reach Rust.
+
+import { WorkerEntrypoint } from "cloudflare:workers";
+import * as rust from "./core.js";
+
+// Shared with the `worker` crate: it raises `criticalError` when it panics and counts instances.
+const state = rust.__worker_init_state();
+
+/** How the calls that wait for Rust are told that their instance is gone. */
+const waiting = new Set();
+
+/** Takes a fresh instance if a call broke the old one; Rust counts instances as it starts. */
+function revive() {
+  if (!state.criticalError) return;
+  console.warn("the Wasm instance panicked; starting a fresh one");
+  state.criticalError = false;
+  rust.__wbg_reset_state();
+}
+
+/** Traps that are no panic (out of bounds, stack overflow) break the instance as well. */
+function note(error) {
+  if (!(error instanceof WebAssembly.RuntimeError)) return;
+  state.criticalError = true;
+  // Whatever they wait for lived in the broken instance and can never come.
+  for (const fail of waiting) fail(new Error("the instance of this call panicked"));
+  waiting.clear();
+}
+
+// A panic in a task that no call runs directly is seen only here.
+addEventListener("error", (event) => note(event.error));
+
+/** Calls into Rust, before and after which the instance is looked after. */
+function call(run) {
+  revive();
+  let result;
+  try {
+    result = run();
+  } catch (error) {
+    note(error);
+    throw error;
+  }
+  if (!(result instanceof Promise)) return result;
+  const { promise, resolve, reject } = Promise.withResolvers();
+  waiting.add(reject);
+  result.then(resolve, reject).finally(() => waiting.delete(reject));
+  promise.catch(note);
+  return promise;
+}
+
+class Entrypoint extends WorkerEntrypoint {}
+
+for (const name of ["fetch", "scheduled", "queue"]) {
+  const handler = rust[name];
+  if (typeof handler !== "function") continue;
+  Entrypoint.prototype[name] = function (argument) {
+    return call(() => handler(argument, this.env, this.ctx));
+  };
+}
+
+/** The Durable Object class that workerd sees, in front of the one that Rust exports. */
+function durable(name) {
+  const Rust = rust[name];
+  class Durable {
+    #arguments;
+    #instance;
+    #instanceId;
+
+    constructor(...given) {
+      this.#arguments = given;
+      call(() => this.#inner());
+    }
+
+    // The Rust half dies with its instance. What it must remember is in its storage.
+    #inner() {
+      if (this.#instanceId !== state.instanceId) {
+        this.#instance = new Rust(...this.#arguments);
+        this.#instanceId = state.instanceId;
+      }
+      return this.#instance;
+    }
+
+    static {
+      for (const method of Object.getOwnPropertyNames(Rust.prototype)) {
+        if (["constructor", "free"].includes(method) || method.startsWith("__")) continue;
+        Durable.prototype[method] = function (...given) {
+          return call(() => this.#inner()[method](...given));
+        };
+      }
+    }
+  }
+  return Durable;
+}
+
+export const ProfileObject = durable("ProfileObject");
+export const IdentityShard = durable("IdentityShard");
+export const TenantObject = durable("TenantObject");
+export default Entrypoint;

@@ -1,0 +1,102 @@
+//! What a browser loads: the core as Wasm under a name made of its content, its bindings, and
+//! the manifest that the tag's bundle and the worker's build script read.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{compile, wasm};
+use crate::error::{Context, Error, Result};
+use crate::{files, paths, step};
+
+const PACKAGE: &str = "selvedge-page";
+/// Digits of the hash in the file name: 64 bits, far beyond chance.
+const NAME_DIGITS: usize = 16;
+
+/// `build/page/manifest.json`.
+pub struct Manifest {
+    /// The file name of the core, `<hash>.wasm`.
+    pub wasm: String,
+    /// Its subresource integrity, `sha256-...`.
+    pub integrity: String,
+}
+
+pub fn folder() -> PathBuf {
+    paths::build().join("page")
+}
+
+/// The bindings, as an ES module that the tag bundles under the name `selvedge-core`.
+pub fn glue() -> PathBuf {
+    folder().join("core.js")
+}
+
+fn read_manifest() -> Result<Value> {
+    let path = folder().join("manifest.json");
+    let text = files::read_text(&path)?;
+    serde_json::from_str(&text).doing(|| format!("cannot parse `{}`", paths::shown(&path)))
+}
+
+pub fn manifest() -> Result<Manifest> {
+    let value = read_manifest()?;
+    let field = |name: &str| {
+        value.get(name).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
+            Error::new(format!(
+                "the page's manifest has no `{name}`; delete `build/` and try again"
+            ))
+        })
+    };
+    Ok(Manifest { wasm: field("wasm")?, integrity: field("integrity")? })
+}
+
+pub fn integrity(bytes: &[u8]) -> String {
+    format!("sha256-{}", STANDARD.encode(files::sha256(bytes)))
+}
+
+/// Adds the tag to the manifest, once it is bundled.
+pub fn record_tag(bytes: &[u8]) -> Result<()> {
+    let mut manifest = read_manifest()?;
+    manifest["tag"] = "tag.js".into();
+    manifest["tagIntegrity"] = integrity(bytes).into();
+    write_manifest(&manifest)
+}
+
+fn write_manifest(manifest: &Value) -> Result<()> {
+    let text = format!("{manifest:#}\n");
+    files::write_if_changed(&folder().join("manifest.json"), text.as_bytes())
+}
+
+pub fn build() -> Result<()> {
+    compile(PACKAGE)?;
+    let raw = paths::raw_wasm(PACKAGE);
+    let folder = folder();
+    let key = wasm::key(&files::read(&raw)?, b"page")?;
+    let stamp = folder.join(".stamp");
+    if files::is_fresh(&stamp, &key) {
+        return Ok(());
+    }
+    let staged = paths::build().join("page.new");
+    wasm::bind(&raw, "core", &staged, |bindgen| {
+        bindgen.web(true).map_err(|error| Error::new(format!("{error:#}")))?;
+        bindgen.typescript(true).omit_default_module_path(true).remove_name_section(true);
+        Ok(())
+    })?;
+    let bound = staged.join("core_bg.wasm");
+    wasm::optimise("the page's core", &bound, &["--strip-debug", "--strip-producers"])?;
+    let bytes = files::read(&bound)?;
+    let digits: String = files::hex(&files::sha256(&bytes)).chars().take(NAME_DIGITS).collect();
+    let name = format!("{digits}.wasm");
+    files::remove_folder(&folder)?;
+    files::make_folder(&folder)?;
+    step::work("lay out the page's files", || {
+        files::write_if_changed(&folder.join(&name), &bytes)?;
+        for file in ["core.js", "core.d.ts"] {
+            files::write_if_changed(&folder.join(file), &files::read(&staged.join(file))?)?;
+        }
+        let manifest = json!({ "wasm": name, "integrity": integrity(&bytes) });
+        write_manifest(&manifest)?;
+        files::remove_folder(&staged)
+    })?;
+    files::write_if_changed(&stamp, key.as_bytes())
+}

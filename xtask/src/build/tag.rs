@@ -1,0 +1,38 @@
+//! The tag: `js/src/tag.ts` and the core's bindings in one script. It never reads the core's
+//! Wasm, only its name and hash.
+
+use std::process::Command;
+
+use super::page;
+use crate::error::Result;
+use crate::{files, paths, step, tools};
+
+/// Until the tag's source is there, pages get this.
+const STAND_IN: &[u8] = b"/* the tag has not been written yet */\n";
+
+pub fn build() -> Result<()> {
+    let entry = paths::root().join("js/src/tag.ts");
+    let out = page::folder().join("tag.js");
+    if !entry.is_file() {
+        files::write_if_changed(&out, STAND_IN)?;
+        return page::record_tag(STAND_IN);
+    }
+    tools::npm_packages()?;
+    let manifest = page::manifest()?;
+    let staged = paths::build().join("tag.new.js");
+    step::run(
+        "bundle the tag",
+        Command::new(tools::npm_binary("esbuild"))
+            .current_dir(paths::root())
+            .arg(&entry)
+            .args(["--bundle", "--minify", "--format=iife", "--target=es2020"])
+            .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
+            .arg(format!("--alias:selvedge-core={}", page::glue().display()))
+            .arg(format!("--define:SELVEDGE_WASM={:?}", manifest.wasm))
+            .arg(format!("--define:SELVEDGE_WASM_INTEGRITY={:?}", manifest.integrity))
+            .arg(format!("--outfile={}", staged.display())),
+    )?;
+    let bytes = files::read(&staged)?;
+    files::write_if_changed(&out, &bytes)?;
+    page::record_tag(&bytes)
+}

@@ -1,0 +1,64 @@
+//! From cargo's Wasm to Wasm with its JavaScript bindings, optimised. It knows neither the page
+//! nor the worker.
+
+use std::path::Path;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::error::{Context, Result};
+use crate::{files, paths, step, tools};
+
+/// What rustc emits for this target by default, and nothing that a runtime may not have yet:
+/// `--all-features` would let the optimiser use encodings that workerd cannot read.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+/// Raised when the steps below change, so that old results are not taken for fresh.
+const RECIPE: &str = "1";
+
+/// What the result depends on: the Wasm, the recipe and the packages of npm.
+pub fn key(raw: &[u8], more: &[u8]) -> Result<String> {
+    let lock = files::read(&paths::root().join("package-lock.json"))?;
+    let parts = [raw, RECIPE.as_bytes(), &lock, more].map(files::sha256).concat();
+    Ok(files::hex(&files::sha256(&parts)))
+}
+
+/// Writes `<name>.js` and `<name>_bg.wasm` into `folder`.
+pub fn bind(
+    raw: &Path,
+    name: &str,
+    folder: &Path,
+    settings: impl FnOnce(&mut Bindgen) -> Result<()>,
+) -> Result<()> {
+    files::remove_folder(folder)?;
+    files::make_folder(folder)?;
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(raw).out_name(name).remove_producers_section(true);
+    settings(&mut bindgen)?;
+    step::work(&format!("bind {name} to JavaScript"), || {
+        bindgen
+            .generate(folder)
+            .map_err(|error| format!("{error:#}"))
+            .doing(|| format!("cannot bind `{}` to JavaScript", paths::shown(raw)))
+    })
+}
+
+/// Optimises a Wasm file in place.
+pub fn optimise(label: &str, file: &Path, more: &[&str]) -> Result<()> {
+    step::run(
+        &format!("optimise {label} for size"),
+        tools::npm_command("wasm-opt")?
+            .arg("-Oz")
+            .args(FEATURES)
+            .args(more)
+            .arg(file)
+            .arg("-o")
+            .arg(file),
+    )
+}

@@ -4,7 +4,14 @@
 //! INVARIANT: absent means the region's default, and unreadable means no. A [`Permit`] is made in
 //! one place, [`Effective::permit`], and cannot outlive the answer that it was read from.
 
+pub mod bits;
+pub mod gpp;
+#[cfg(feature = "json")]
+pub mod json;
 mod region;
+pub mod tcf;
+pub mod usp;
+pub mod vendors;
 
 use core::marker::PhantomData;
 

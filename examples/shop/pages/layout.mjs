@@ -88,7 +88,7 @@ ${purposeSwitches("banner")}
 }
 
 function panel() {
-  return `<aside class="panel-dock" aria-label="Selvedge">
+  return `<aside aria-label="Selvedge">
 <button type="button" id="panel-toggle" class="panel-toggle" aria-expanded="false" aria-controls="panel"><span class="long">What the </span><span>edge</span><span class="long"> knows</span></button>
 <section id="panel" class="panel" aria-labelledby="panel-title" tabindex="-1" hidden>
 <div class="panel-head"><h2 id="panel-title">What the edge knows</h2>

@@ -85,7 +85,7 @@ async function linkedBy(token) {
   if (typeof window.selvedge?.login !== "function") return false;
   try {
     const answer = await window.selvedge.login(token);
-    return answer?.linked !== false;
+    return answer?.linked !== false && !answer?.refused;
   } catch (error) {
     console.info("selvedge.login:", error);
     return false;

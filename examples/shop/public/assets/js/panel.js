@@ -70,29 +70,29 @@ function unknown({ reason }) {
 }
 
 function explained(answer) {
-  const { placements, ...rest } = answer;
+  const { placements, decisions, workspace, ...rest } = answer;
   const profile = answer.profile ?? rest;
   const parts = [];
   const visitor = section("The visitor");
-  visitor.append(list(Object.entries(profile).filter(([name]) => name !== "known").flatMap(rowsOf)));
+  visitor.append(list(Object.entries(profile).filter(([name]) => name !== "known").map(rowOf)));
   parts.push(visitor);
-  for (const [name, placement] of entriesOf(placements)) parts.push(explainedPlacement(name, placement));
+  for (const [name, placement] of entriesOf(decisions ?? placements)) parts.push(explainedPlacement(name, placement));
   const raw = document.createElement("details");
   raw.append(text("summary", "All of it, as JSON"), text("pre", JSON.stringify(answer, null, 2)));
   parts.push(raw);
   return parts;
 }
 
-/** A map as rows, one level deep: `traits.tier` and so on read better than JSON. */
-function rowsOf([name, value]) {
-  if (Array.isArray(value)) return [[name, value.map(sentence).join(", ") || "none"]];
-  if (typeof value !== "object" || value === null) return [[name, sentence(value)]];
-  const inner = Object.entries(value).map(([key, held]) => `${key}: ${sentence(held)}`);
-  return [[name, inner.join(", ") || "none"]];
+/** One row per part of the profile; a map in it reads better as `name: value` than as JSON. */
+function rowOf([name, value]) {
+  if (Array.isArray(value)) return [name, value.map(sentence).join(", ") || "none"];
+  if (typeof value !== "object" || value === null) return [name, sentence(value)];
+  const held = Object.entries(value.purposes ?? value);
+  return [name, held.map(([key, item]) => `${key}: ${sentence(item)}`).join(", ") || "none"];
 }
 
 function explainedPlacement(name, placement) {
-  const winner = nameOf(placement.winner ?? placement.offer ?? placement.decision);
+  const winner = nameOf(placement.winner ?? placement.offer);
   const box = section(`Placement “${name}”: ${winner ?? "no offer"}`);
   const offers = placement.offers ?? placement.trace ?? placement.reasons ?? [];
   const rows = entriesOf(offers).map(([key, offer]) => {
@@ -118,7 +118,12 @@ function entriesOf(value) {
 
 function sentence(value) {
   if (value === null || value === undefined) return "–";
+  if (value === true) return "yes";
+  if (value === false) return "no";
   if (typeof value !== "object") return String(value);
+  const values = Object.values(value);
+  // A value that is wrapped in the name of its type is shown without it.
+  if (values.length === 1 && typeof values[0] !== "object") return sentence(values[0]);
   return value.sentence ?? value.message ?? value.code ?? JSON.stringify(value);
 }
 

@@ -23,6 +23,7 @@ pub use region::{Regime, Region, RegionRule};
 
 /// What data is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Keep a device id and what belongs to it, here and in the browser.
@@ -285,6 +286,7 @@ pub struct Signals {
 
 /// Why a purpose is allowed or not; stable words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// An explicit grant.

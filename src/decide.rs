@@ -12,6 +12,7 @@ pub struct Request(pub BTreeMap<String, String>);
 
 /// The answer for one placement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// Which placement.
@@ -36,6 +37,7 @@ pub struct Decision {
 
 /// A field of a decided content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ContentField {
     /// Its name.
     pub name: String,
@@ -47,6 +49,7 @@ pub struct ContentField {
 
 /// Why an offer won or lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OfferTrace {
     /// Which offer.
     pub offer: String,

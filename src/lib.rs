@@ -27,6 +27,7 @@ pub mod identity;
 pub mod ids;
 pub mod limits;
 pub mod offer;
+pub mod page;
 pub mod profile;
 pub mod rule;
 pub mod slice;

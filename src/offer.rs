@@ -80,6 +80,7 @@ pub struct Template(pub Vec<Part>);
 
 /// What a content field may hold; it decides how the value is escaped where it lands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
     /// Text, never markup.

@@ -16,6 +16,7 @@ pub enum Regime {
 /// Where a request comes from: ISO 3166-1 alpha-2 and the part after the hyphen of ISO 3166-2, in
 /// capitals; empty where unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Region {
     /// `DE`, `US`; empty where unknown.

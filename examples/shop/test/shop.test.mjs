@@ -1,12 +1,14 @@
 //! The shop's promises to those who stand beside it: the edge, the central store, the browser.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request as rawRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { makeCrm } from "../data/make-crm.mjs";
 import { readPurchases } from "../data/purchases.mjs";
 import { makeShop } from "../server.mjs";
@@ -255,6 +257,48 @@ test("the CRM file is what its script makes, one unique person for each customer
   assert.equal(purchases.length, 6_919);
   assert.equal(new Set(purchases.map(({ messageId }) => messageId)).size, 6_919);
   assert.equal(new Set(purchases.map(({ customerId }) => customerId)).size, 2_357);
+});
+
+function fill(env) {
+  const program = fileURLToPath(new URL("../fill.mjs", import.meta.url));
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program], { env }, (error, stdout, stderr) => {
+      resolve({ code: error?.code ?? 0, stdout, stderr });
+    });
+  });
+}
+
+test("filling sends the people as CSV and the purchases as NDJSON, and shows what was refused", async () => {
+  neighbour.calls = [];
+  neighbour.status = 200;
+  neighbour.answer = { accepted: 9, duplicates: 0, refused: [] };
+  const env = { CENTRAL_URL: `http://127.0.0.1:${neighbourServer.address().port}`, CENTRAL_KEY: "k" };
+  assert.equal((await fill(env)).code, 0);
+  const [people, purchases] = neighbour.calls;
+  assert.deepEqual(
+    neighbour.calls.map(({ url, headers }) => [url, headers["content-type"], headers.authorization]),
+    [
+      ["/v1/import/crm", "text/csv", "Bearer k"],
+      ["/v1/import/shop", "application/x-ndjson", "Bearer k"],
+    ],
+  );
+  assert.equal(people.body, makeCrm());
+  const rows = purchases.body.trimEnd().split("\n").map((row) => JSON.parse(row));
+  assert.equal(rows.length, 6_919);
+  assert.deepEqual(rows[1], {
+    type: "track",
+    messageId: "cdnow-0001-2",
+    userId: "C-0001",
+    event: "Order Completed",
+    timestamp: "1997-01-18T00:00:00Z",
+    properties: { total: 29.73, units: 2, currency: "USD" },
+  });
+
+  neighbour.answer.refused = [{ line: 3, code: "bad_time", message: "not a time" }];
+  const refused = await fill(env);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stdout, /line 3: bad_time: not a time/);
+  assert.match((await fill({ CENTRAL_URL: "" })).stderr, /^fill: CENTRAL_URL and CENTRAL_KEY must be set/);
 });
 
 test("a bad setting is one sentence", () => {

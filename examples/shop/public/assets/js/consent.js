@@ -20,7 +20,7 @@ async function refreshSlots(before, after) {
   const withdrawn = before?.purposes?.personalise && !after.purposes.personalise;
   for (const slot of slots()) {
     const decision = await fill(slot.dataset.selvedge);
-    if (!decision && withdrawn) {
+    if (withdrawn && !decision?.offer) {
       location.reload();
       return;
     }

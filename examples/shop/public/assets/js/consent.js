@@ -72,16 +72,14 @@ export async function startPrivacy() {
   const form = document.getElementById("privacy-form");
   const status = document.getElementById("privacy-status");
 
-  function show(consent, wanted) {
+  function show({ purposes, reasons }) {
     for (const purpose of PURPOSES) {
-      const effective = Boolean(consent.purposes[purpose]);
-      const overruled = wanted?.[purpose] && !effective;
-      form.elements[purpose].checked = effective;
-      document.getElementById(`state-${purpose}`).textContent = overruled
-        ? "no: another choice, your browser or our rules say no"
-        : effective
-          ? "yes"
-          : "no";
+      const allowed = Boolean(purposes[purpose]);
+      // The edge's code in words: a browser's signal or a rule can say no where the switch said yes.
+      const reason = reasons?.[purpose]?.replaceAll("_", " ");
+      form.elements[purpose].checked = allowed;
+      const said = document.getElementById(`state-${purpose}`);
+      said.textContent = [allowed ? "yes" : "no", reason].filter(Boolean).join(", ");
     }
   }
   async function save(purposes, said) {
@@ -90,7 +88,7 @@ export async function startPrivacy() {
       status.textContent = "That could not be saved. Please try again.";
       return;
     }
-    show(after, purposes);
+    show(after);
     status.textContent = said;
   }
   form.addEventListener("submit", (event) => {

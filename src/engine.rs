@@ -6,11 +6,19 @@
 //! together with every effect before anybody is answered. An error in the reply means that the state
 //! is as it was.
 
+mod consenting;
+mod events;
 mod input;
+mod linking;
+mod reading;
+#[cfg(feature = "keys")]
+pub mod receipts;
+mod syncing;
 
 use crate::error::Error;
 use crate::ids::Entropy;
 use crate::time::Timestamp;
+use crate::wire::{Fact, FactRow};
 use crate::workspace::Workspace;
 
 pub use input::{
@@ -26,11 +34,44 @@ pub fn handle(
     entropy: Entropy,
     input: Input,
 ) -> Output {
+    let answer = match &input {
+        Input::Decide { speaker, placements, request, trace } => {
+            reading::decide(state, workspace, now, speaker, placements, request, *trace)
+        }
+        Input::Slice { speaker, request } => {
+            reading::slice(state, workspace, now, speaker, request)
+        }
+        Input::Consent { speaker } => reading::consent(state, workspace, now, speaker),
+        Input::Explain { speaker, placements, request } => {
+            reading::explain(state, workspace, now, speaker, placements, request)
+        }
+        Input::Export => Ok(reading::export(state)),
+        Input::HandOver { device, to } => linking::hand_over(state, now, *device, to),
+        _ => return write(state, Turn { workspace, now, entropy, effects: Vec::new() }, input),
+    };
+    Output { reply: answer.unwrap_or_else(Reply::Refused), effects: Vec::new(), changed: false }
+}
+
+/// The inputs that may change the state: all of the change, or none.
+fn write(state: &mut State, mut turn: Turn<'_>, input: Input) -> Output {
     let before = state.clone();
-    let mut turn = Turn { workspace, now, entropy, effects: Vec::new() };
-    let answer: Answer = {
-        let _ = (&mut turn, input);
-        Err(Error::new("not_ready", "the engine is being filled", ""))
+    let answer = match input {
+        Input::Events { speaker, events, known } => {
+            events::take(state, &mut turn, &speaker, events, &known)
+        }
+        Input::Choose { speaker, choices, source, evidence } => {
+            consenting::choose(state, &mut turn, &speaker, &choices, &source, &evidence)
+        }
+        Input::Carry { speaker, consent } => {
+            consenting::carry(state, &mut turn, &speaker, &consent)
+        }
+        Input::Login(login) => linking::login(state, &mut turn, &login),
+        Input::Logout { device } => linking::logout(state, &mut turn, device),
+        Input::MoveTo { to } => linking::move_to(state, &to),
+        Input::Apply { changes } => syncing::apply(state, &mut turn, &changes),
+        Input::Erase => Ok(syncing::erase(state, &mut turn)),
+        Input::Stored { seqs } => Ok(syncing::stored(state, &seqs)),
+        _ => Err(Error::new("not_a_change", "this input reads only", "")),
     };
     match answer {
         Ok(reply) => {
@@ -44,13 +85,27 @@ pub fn handle(
     }
 }
 
-/// What one call of [`handle`] works with.
+/// What one changing call works with.
 struct Turn<'a> {
     workspace: &'a Workspace,
     now: Timestamp,
-    #[expect(dead_code, reason = "ids made by later inputs are drawn from here")]
+    #[expect(dead_code, reason = "ids that later inputs make are drawn from here")]
     entropy: Entropy,
     effects: Vec<Effect>,
+}
+
+impl Turn<'_> {
+    /// Gives a fact its seq and queues it.
+    fn queue(&mut self, state: &mut State, fact: Fact) -> Result<(), Error> {
+        let Some(producer) = state.name.clone() else {
+            return Err(Error::new("no_profile", "nothing is stored without a profile", ""));
+        };
+        state.last_seq = state.last_seq.saturating_add(1);
+        let row = FactRow { producer, seq: state.last_seq, time: self.now, fact };
+        state.outbox_bytes = state.outbox_bytes.saturating_add(u64::from(row.size_bytes()));
+        self.effects.push(Effect::Queue(row));
+        Ok(())
+    }
 }
 
 type Answer = Result<Reply, Error>;

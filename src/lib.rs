@@ -35,5 +35,8 @@ pub mod time;
 pub mod wire;
 pub mod workspace;
 
+#[cfg(feature = "json")]
+pub mod json;
+
 #[cfg(feature = "compile")]
 pub mod compile;

@@ -28,6 +28,17 @@ pub enum Assurance {
     Authenticated,
 }
 
+impl Assurance {
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Recognised => "recognised",
+            Self::Authenticated => "authenticated",
+        }
+    }
+}
+
 /// Whose contacts a cap counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,6 +74,22 @@ pub struct Cap {
     pub on: Contact,
     /// At this many the offer is no longer shown.
     pub max: u16,
+}
+
+impl Cap {
+    /// The cap in words, after its number.
+    pub fn sentence(&self) -> &'static str {
+        match (self.per, self.window) {
+            (Per::Person, Window::Session) => "for this person in this session",
+            (Per::Person, Window::Day) => "for this person in 24 hours",
+            (Per::Person, Window::Week) => "for this person in seven days",
+            (Per::Person, Window::Ever) => "for this person",
+            (Per::Device, Window::Session) => "on this device in this session",
+            (Per::Device, Window::Day) => "on this device in 24 hours",
+            (Per::Device, Window::Week) => "on this device in seven days",
+            (Per::Device, Window::Ever) => "on this device",
+        }
+    }
 }
 
 /// A piece of a text field.
@@ -116,8 +143,10 @@ pub struct Content {
 pub struct Offer {
     /// Its key.
     pub key: String,
-    /// Eligibility.
+    /// Eligibility; no two offers share a rule.
     pub rule: RuleId,
+    /// Whether the rule reads anything that a page may not: then the edge answers it for the slice.
+    pub private: bool,
     /// What personal data it uses; None for a contextual offer, which uses none.
     pub purpose: Option<Purpose>,
     /// How sure we must be.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::{Consent, Permit, Profiling, Region};
-use crate::ids::{DeviceId, EventKey};
+use crate::ids::{DeviceId, EventKey, ProfileName};
 use crate::limits;
 use crate::rule::Value;
 use crate::time::Timestamp;
@@ -79,6 +79,8 @@ pub struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceLink {
+    /// The device's own object.
+    pub object: ProfileName,
     /// When the link was proved.
     pub linked: Timestamp,
     /// Until when the last login proves who is in front of the screen.

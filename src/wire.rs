@@ -32,6 +32,18 @@ pub struct FactRow {
     pub fact: Fact,
 }
 
+impl FactRow {
+    /// What this row counts against the outbox's bound: its text and a flat part for the rest.
+    pub fn size_bytes(&self) -> u32 {
+        let text = match &self.fact {
+            Fact::Event { event, .. } => event.payload.len(),
+            Fact::Consent(receipt) => receipt.evidence.len(),
+            Fact::Link { .. } | Fact::Unlink { .. } => 0,
+        };
+        u32::try_from(text).unwrap_or(u32::MAX).saturating_add(256)
+    }
+}
+
 /// What the edge tells the central store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::consent::{ConsentSettings, Purpose};
+use crate::consent::ConsentSettings;
 use crate::error::Error;
 use crate::ids;
-use crate::offer::{Offer, Template};
+use crate::offer::Offer;
 use crate::rule::{GroupId, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.
@@ -177,9 +177,31 @@ pub struct Workspace {
     pub consent: ConsentSettings,
     /// Identity rules.
     pub identity: IdentitySettings,
+    /// Which offer a rule belongs to, by rule: made by [`Workspace::index`].
+    #[serde(skip)]
+    by_rule: Vec<(RuleId, u32)>,
 }
 
 impl Workspace {
+    /// Makes the tables that the image leaves out. Call it once after filling the public fields.
+    #[must_use]
+    pub fn index(mut self) -> Self {
+        self.by_rule = self.offers.iter().zip(0..).map(|(offer, at)| (offer.rule, at)).collect();
+        self.by_rule.sort_unstable();
+        self
+    }
+
+    /// The offer whose eligibility is this rule. Each offer has a rule of its own.
+    pub fn offer_of(&self, rule: RuleId) -> Option<&Offer> {
+        let at = self.by_rule.binary_search_by_key(&rule, |(known, _)| *known).ok()?;
+        self.offers.get(usize::try_from(self.by_rule.get(at)?.1).ok()?)
+    }
+
+    /// Whether a page may not evaluate this offer's condition itself: it reads what is not public.
+    pub fn is_private(&self, offer: &Offer) -> bool {
+        offer.private
+    }
+
     /// The image's bytes. Errors: `image_too_large`.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         postcard::to_allocvec(self)
@@ -190,7 +212,7 @@ impl Workspace {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let bad = || Error::new("bad_image", "these bytes are no workspace image", "");
         let workspace: Self = postcard::from_bytes(bytes).map_err(|_| bad())?;
-        if workspace.format == IMAGE_FORMAT { Ok(workspace) } else { Err(bad()) }
+        if workspace.format == IMAGE_FORMAT { Ok(workspace.index()) } else { Err(bad()) }
     }
 
     /// A placement by name.
@@ -214,15 +236,5 @@ impl Workspace {
     /// A version for a source's hash.
     pub fn version_of(hash: &[u8]) -> String {
         ids::hex(hash.split_at_checked(8).map_or(hash, |(head, _)| head))
-    }
-
-    /// Whether an offer may be shown for this purpose; contextual offers need none.
-    pub fn purpose_of(offer: &Offer) -> Option<Purpose> {
-        offer.purpose
-    }
-
-    /// Every template of an offer, for checks.
-    pub fn templates(offer: &Offer) -> impl Iterator<Item = &Template> {
-        offer.content.iter().flat_map(|content| content.fields.iter().map(|field| &field.text))
     }
 }

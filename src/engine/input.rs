@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::consent::{Effective, Signals};
-use crate::decide::{Decision, OfferTrace, Request};
+use crate::decide::{Decision, Request};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{DeviceId, EventKey, ProfileName};
@@ -137,6 +137,13 @@ pub enum Input {
         /// The banner's version, or the consent string.
         evidence: String,
     },
+    /// At a fresh device's object: the same browser's choices go along when its id rotates.
+    Carry {
+        /// The fresh device.
+        speaker: Speaker,
+        /// What [`Reply::LoggedOut`] said.
+        consent: crate::consent::Consent,
+    },
     /// A proved login, at the person's object.
     Login(Login),
     /// The device logs out, at the person's object.
@@ -236,6 +243,11 @@ pub enum Reply {
         attached: bool,
         /// Why nothing was stored, where nothing was.
         refused: Option<String>,
+    },
+    /// A logout's outcome: the choices that the browser's next device id carries on.
+    LoggedOut {
+        /// The device's own choices.
+        consent: crate::consent::Consent,
     },
     /// What a device hands over.
     HandedOver {
@@ -346,6 +358,3 @@ pub struct Exported {
     /// The profile.
     pub live: Option<Profile>,
 }
-
-/// A decision's trace, re-exported for hosts that only look here.
-pub type Trace = Vec<OfferTrace>;

@@ -1,0 +1,111 @@
+//! Reasons: why an offer won or lost, as stable codes and as sentences. It must never hold a value of
+//! the profile.
+
+use super::{OfferTrace, View};
+use crate::offer::Offer;
+use crate::rule::{self, Slot};
+use crate::workspace::Workspace;
+
+/// Why an offer won or lost; the first step that it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It is shown.
+    Won,
+    /// It would be, but for a better one.
+    Outranked,
+    /// Its purpose is not allowed.
+    NoConsent,
+    /// It needs to be surer of who it is.
+    AssuranceTooLow,
+    /// Its condition is false.
+    NotEligible,
+    /// Its condition reads what is not known.
+    Missing(Slot),
+    /// Its condition has no value.
+    Failed(rule::Code),
+    /// Not now.
+    OutOfSchedule,
+    /// Dismissed a short while ago.
+    CoolingDown,
+    /// Shown often enough.
+    Capped(usize),
+    /// Another placement of the page has it.
+    OnPageAlready,
+}
+
+impl Code {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Outranked => "outranked",
+            Self::NoConsent => "no_consent",
+            Self::AssuranceTooLow => "assurance_too_low",
+            Self::NotEligible => "not_eligible",
+            Self::Missing(_) => "missing_trait",
+            Self::Failed(_) => "condition_failed",
+            Self::OutOfSchedule => "out_of_schedule",
+            Self::CoolingDown => "cooling_down",
+            Self::Capped(_) => "capped",
+            Self::OnPageAlready => "on_page_already",
+        }
+    }
+}
+
+/// The line of a trace.
+pub(super) fn trace(
+    workspace: &Workspace,
+    view: &View<'_>,
+    offer: &Offer,
+    code: Code,
+    winner: Option<&Offer>,
+) -> OfferTrace {
+    OfferTrace {
+        offer: offer.key.clone(),
+        code: code.as_str().to_owned(),
+        sentence: sentence(workspace, view, offer, code, winner),
+    }
+}
+
+/// Pages explain by code; the sentences stay out of their Wasm.
+#[cfg(not(feature = "json"))]
+fn sentence(_: &Workspace, _: &View<'_>, _: &Offer, _: Code, _: Option<&Offer>) -> String {
+    String::new()
+}
+
+#[cfg(feature = "json")]
+fn sentence(
+    workspace: &Workspace,
+    view: &View<'_>,
+    offer: &Offer,
+    code: Code,
+    winner: Option<&Offer>,
+) -> String {
+    let better = winner.map_or("", |winner| winner.key.as_str());
+    match code {
+        Code::Won => "it is the first offer by rank that passes every step".to_owned(),
+        Code::Outranked => format!("it passes every step, but `{better}` ranks before it"),
+        Code::NoConsent => {
+            let purpose = offer.purpose.map_or("", crate::consent::Purpose::word);
+            format!("it needs consent to `{purpose}`, which is not given")
+        }
+        Code::AssuranceTooLow => format!(
+            "it asks for assurance `{}`, and this visitor is `{}`",
+            offer.assurance.word(),
+            view.assurance.word()
+        ),
+        Code::NotEligible => "its condition is false".to_owned(),
+        Code::Missing(slot) => format!(
+            "its condition reads `{}`, of which nothing is known",
+            workspace.rules.path(slot).unwrap_or("a value")
+        ),
+        Code::Failed(code) => format!("its condition has no value: {}", code.as_str()),
+        Code::OutOfSchedule => "its schedule is closed now".to_owned(),
+        Code::CoolingDown => "it was dismissed a short while ago".to_owned(),
+        Code::Capped(at) => match offer.caps.get(at) {
+            Some(cap) => format!("it reached its cap of {} {}", cap.max, cap.sentence()),
+            None => "it reached a cap".to_owned(),
+        },
+        Code::OnPageAlready => "another placement of this page shows it".to_owned(),
+    }
+}

@@ -1,0 +1,252 @@
+//! Inputs that change nothing: decide, slice, consent, explain, export.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Answer, Body, ConsentView, DeviceView, Explained, Exported, Page, Placements, ProfileView,
+    Reply, Speaker, State,
+};
+use crate::consent::{Consent, Effective};
+use crate::decide::{self, Decision, Request, View};
+use crate::error::Error;
+use crate::limits;
+use crate::offer::Assurance;
+use crate::profile::{DeviceLink, Profile};
+use crate::slice::Slice;
+use crate::time::Timestamp;
+use crate::workspace::Workspace;
+
+/// A speaker before this object's profile.
+pub(super) struct Standing<'a> {
+    pub profile: &'a Profile,
+    pub link: Option<&'a DeviceLink>,
+    pub effective: Effective,
+    pub assurance: Assurance,
+    pub made: bool,
+}
+
+/// Who the speaker is to this object, or the reply that says why it is nobody.
+pub(super) fn stand<'a>(
+    state: &'a State,
+    workspace: &Workspace,
+    now: Timestamp,
+    speaker: &Speaker,
+) -> Result<Standing<'a>, Reply> {
+    let profile = match &state.body {
+        Body::Erased(_) => return Err(Reply::Erased),
+        Body::Moved(to) => return Err(Reply::Moved(to.clone())),
+        Body::Live(profile) => profile.as_ref(),
+    };
+    let settings = &workspace.consent;
+    let of = |person: Option<&Consent>, device: Option<&Consent>| {
+        Effective::of(person, device, &speaker.signals, settings)
+    };
+    let person = speaker.profile.as_ref().is_some_and(|name| name.is_person());
+    if !person {
+        let effective = of(None, Some(&profile.consent));
+        let made = profile.consent.is_made();
+        return Ok(Standing {
+            profile,
+            link: None,
+            effective,
+            assurance: Assurance::Anonymous,
+            made,
+        });
+    }
+    let link = speaker.device.and_then(|device| profile.devices.get(&device));
+    let Some(link) = link.filter(|link| link.logged_out.is_none()) else {
+        return Err(Reply::NotLinked);
+    };
+    let assurance = if now < link.authenticated_until {
+        Assurance::Authenticated
+    } else {
+        Assurance::Recognised
+    };
+    Ok(Standing {
+        profile,
+        link: Some(link),
+        effective: of(Some(&profile.consent), Some(&link.consent)),
+        assurance,
+        made: link.consent.is_made() || profile.consent.is_made(),
+    })
+}
+
+impl Standing<'_> {
+    fn consent_view(&self) -> ConsentView {
+        ConsentView { effective: self.effective.clone(), made: self.made }
+    }
+
+    fn view<'a>(
+        &'a self,
+        workspace: &Workspace,
+        now: Timestamp,
+        speaker: &Speaker,
+        request: &Request,
+    ) -> View<'a> {
+        let permit = self.effective.permit();
+        let facts = decide::facts(workspace, permit, self.profile, request, now);
+        let session = speaker.device.and_then(|device| self.profile.sessions.get(&device));
+        View {
+            facts,
+            allowed: self.effective.allowed(),
+            assurance: self.assurance,
+            history: &self.profile.history,
+            device: speaker.device,
+            session_start: session.map(|session| session.start),
+            answers: &[],
+        }
+    }
+}
+
+fn names<'a>(workspace: &'a Workspace, placements: &'a Placements) -> Result<Vec<&'a str>, Error> {
+    match placements {
+        Placements::Every(at) => Ok(workspace
+            .placements
+            .iter()
+            .filter(|placement| placement.at == *at)
+            .map(|placement| placement.name.as_str())
+            .collect()),
+        Placements::Named(names) if names.len() > limits::PLACEMENTS_PER_CALL => Err(Error::new(
+            "too_many_placements",
+            format!("one call decides at most {} placements", limits::PLACEMENTS_PER_CALL),
+            "placements",
+        )),
+        Placements::Named(names) => names
+            .iter()
+            .map(|name| {
+                workspace.placement(name).map(|placement| placement.name.as_str()).ok_or_else(
+                    || {
+                        Error::new(
+                            "unknown_placement",
+                            "the workspace has no placement of this name",
+                            "placements",
+                        )
+                    },
+                )
+            })
+            .collect(),
+    }
+}
+
+fn decisions(
+    workspace: &Workspace,
+    view: &mut View<'_>,
+    placements: &[&str],
+    request: &Request,
+    now: Timestamp,
+    trace: bool,
+) -> Vec<Decision> {
+    let mut taken = Vec::new();
+    placements
+        .iter()
+        .map(|name| {
+            let decision = decide::decide(workspace, view, request, now, name, &taken, trace);
+            taken.extend(decision.offer.clone());
+            decision
+        })
+        .collect()
+}
+
+pub(super) fn decide(
+    state: &State,
+    workspace: &Workspace,
+    now: Timestamp,
+    speaker: &Speaker,
+    placements: &Placements,
+    request: &Request,
+    trace: bool,
+) -> Answer {
+    let placements = names(workspace, placements)?;
+    let standing = match stand(state, workspace, now, speaker) {
+        Ok(standing) => standing,
+        Err(reply) => return Ok(reply),
+    };
+    let mut view = standing.view(workspace, now, speaker, request);
+    let decisions = decisions(workspace, &mut view, &placements, request, now, trace);
+    Ok(Reply::Decisions(Page {
+        decisions,
+        assurance: standing.assurance,
+        consent: standing.consent_view(),
+        workspace: workspace.version.clone(),
+    }))
+}
+
+pub(super) fn slice(
+    state: &State,
+    workspace: &Workspace,
+    now: Timestamp,
+    speaker: &Speaker,
+    request: &Request,
+) -> Answer {
+    let standing = match stand(state, workspace, now, speaker) {
+        Ok(standing) => standing,
+        Err(reply) => return Ok(reply),
+    };
+    let mut view = standing.view(workspace, now, speaker, request);
+    let effective = standing.effective.clone();
+    Ok(Reply::Slice(Slice::cut(workspace, &mut view, effective, now)))
+}
+
+pub(super) fn consent(
+    state: &State,
+    workspace: &Workspace,
+    now: Timestamp,
+    speaker: &Speaker,
+) -> Answer {
+    Ok(match stand(state, workspace, now, speaker) {
+        Ok(standing) => Reply::Consent(standing.consent_view()),
+        Err(reply) => reply,
+    })
+}
+
+pub(super) fn explain(
+    state: &State,
+    workspace: &Workspace,
+    now: Timestamp,
+    speaker: &Speaker,
+    placements: &Placements,
+    request: &Request,
+) -> Answer {
+    let placements = names(workspace, placements)?;
+    let standing = match stand(state, workspace, now, speaker) {
+        Ok(standing) => standing,
+        Err(reply) => return Ok(reply),
+    };
+    let mut view = standing.view(workspace, now, speaker, request);
+    let decisions = decisions(workspace, &mut view, &placements, request, now, true);
+    let profile = standing.profile;
+    let traits = profile.traits.iter();
+    let computed = workspace.computed.iter().filter(|decl| !decl.name.is_empty());
+    let known = ProfileView {
+        profile: state.name.clone(),
+        assurance: standing.assurance,
+        traits: traits
+            .filter_map(|(name, known)| Some((name.clone(), known.value.clone()?)))
+            .collect(),
+        computed: computed
+            .filter_map(|decl| Some((decl.name.clone(), decide::computed(decl, profile, now)?)))
+            .collect::<BTreeMap<_, _>>(),
+        audiences: decide::audiences(workspace, &mut view),
+        devices: profile.devices.values().map(device_view).collect(),
+        claims: profile.claims.keys().cloned().collect(),
+        consent: standing.consent_view(),
+    };
+    Ok(Reply::Explained(Box::new(Explained {
+        profile: known,
+        decisions,
+        workspace: workspace.version.clone(),
+    })))
+}
+
+fn device_view(link: &DeviceLink) -> DeviceView {
+    DeviceView { linked: link.linked, logged_out: link.logged_out, attached: link.attached }
+}
+
+pub(super) fn export(state: &State) -> Reply {
+    let (erased, live) = match &state.body {
+        Body::Erased(at) => (Some(*at), None),
+        Body::Moved(_) => (None, None),
+        Body::Live(profile) => (None, Some(profile.as_ref().clone())),
+    };
+    Reply::Exported(Box::new(Exported { profile: state.name.clone(), erased, live }))
+}

@@ -1,0 +1,219 @@
+//! What is known at one decision: a value per slot, kept resident, with the segment in which each
+//! lies looked up when it is set. It must never know which conditions read it.
+
+use super::calendar::parse_time;
+use super::value::{Kind, Value};
+use super::version::Version;
+use super::{Rules, Slot};
+
+/// The segment of a missing value.
+pub(super) const MISSING: u32 = 0;
+
+/// The values that conditions read. They belong to the [`Rules`] that they were made for: a new
+/// workspace needs new facts.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    slots: Vec<Fact>,
+}
+
+/// One slot's value.
+#[derive(Clone, Debug, Default)]
+struct Fact {
+    value: Option<Value>,
+    /// Of a list: those of its entries. Of anything else: one.
+    segments: Vec<u32>,
+}
+
+/// A value that is no list, borrowed.
+#[derive(Clone, Copy)]
+enum Scalar<'a> {
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(&'a str),
+    Timestamp(i64),
+    Duration(i64),
+}
+
+impl Facts {
+    /// Every slot missing.
+    pub fn new(rules: &Rules) -> Self {
+        let missing = Fact { value: None, segments: vec![MISSING] };
+        Self { slots: vec![missing; rules.image.slots.len()] }
+    }
+
+    /// Holds `value` in `slot`, or nothing where the value is not of the declared type. An integer
+    /// is taken for a double, a whole double for an integer, RFC 3339 text for a timestamp. Of a
+    /// list, the entries of the declared type are held.
+    pub fn set(&mut self, rules: &Rules, slot: Slot, value: &Value) {
+        let Some(kind) = rules.kind(slot) else { return };
+        match (kind.entry(), value) {
+            (Some(kind), Value::List(entries)) => self.set_list(rules, slot, kind, entries),
+            _ => self.set_scalar(rules, slot, Scalar::of(value).and_then(|s| s.cast(kind))),
+        }
+    }
+
+    /// The same as [`set`](Self::set) of a text, without a [`Value`] made for it.
+    pub fn set_text(&mut self, rules: &Rules, slot: Slot, text: &str) {
+        let Some(kind) = rules.kind(slot) else { return };
+        self.set_scalar(rules, slot, Scalar::Text(text).cast(kind));
+    }
+
+    /// Forgets the value in `slot`.
+    pub fn clear(&mut self, rules: &Rules, slot: Slot) {
+        self.set_scalar(rules, slot, None);
+    }
+
+    /// Forgets every value.
+    pub fn clear_all(&mut self) {
+        for fact in &mut self.slots {
+            fact.value = None;
+            fact.segments.clear();
+            fact.segments.push(MISSING);
+        }
+    }
+
+    /// What conditions see as `now`, in milliseconds since 1970.
+    pub fn set_now(&mut self, rules: &Rules, now_ms: i64) {
+        if let Some(slot) = rules.image.now {
+            self.set_scalar(rules, Slot(slot), Some(Scalar::Timestamp(now_ms)));
+        }
+    }
+
+    /// The value in `slot`, where there is one.
+    pub fn get(&self, slot: Slot) -> Option<&Value> {
+        self.slots.get(usize::from(slot.0))?.value.as_ref()
+    }
+
+    /// The segments of the value in `slot`.
+    pub(super) fn segments(&self, slot: u16) -> &[u32] {
+        self.slots.get(usize::from(slot)).map_or(&[], |fact| &fact.segments)
+    }
+
+    fn set_scalar(&mut self, rules: &Rules, slot: Slot, scalar: Option<Scalar<'_>>) {
+        if let Some(view) = rules.version_view(slot)
+            && let Some(fact) = self.slots.get_mut(usize::from(view))
+        {
+            let version = match scalar {
+                Some(Scalar::Text(text)) => Version::parse(text),
+                _ => None,
+            };
+            fact.segments.clear();
+            fact.segments.push(version.map_or(MISSING, |v| rules.segment(view, v.key())));
+        }
+        let Some(fact) = self.slots.get_mut(usize::from(slot.0)) else { return };
+        fact.segments.clear();
+        match scalar {
+            Some(scalar) => {
+                fact.segments.push(rules.segment(slot.0, scalar.key(rules)));
+                match &mut fact.value {
+                    Some(value) => scalar.store(value),
+                    value => *value = Some(scalar.to_value()),
+                }
+            }
+            None => {
+                fact.segments.push(MISSING);
+                fact.value = None;
+            }
+        }
+    }
+
+    fn set_list(&mut self, rules: &Rules, slot: Slot, kind: Kind, entries: &[Value]) {
+        let Some(fact) = self.slots.get_mut(usize::from(slot.0)) else { return };
+        if !matches!(fact.value, Some(Value::List(_))) {
+            fact.value = Some(Value::List(Vec::new()));
+        }
+        let Some(Value::List(held)) = &mut fact.value else { return };
+        fact.segments.clear();
+        let mut len = 0;
+        for entry in entries.iter().filter_map(|e| Scalar::of(e)?.cast(kind)) {
+            let segment = rules.segment(slot.0, entry.key(rules));
+            if !fact.segments.contains(&segment) {
+                fact.segments.push(segment);
+            }
+            match held.get_mut(len) {
+                Some(value) => entry.store(value),
+                None => held.push(entry.to_value()),
+            }
+            len += 1;
+        }
+        held.truncate(len);
+    }
+}
+
+impl<'a> Scalar<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        Some(match value {
+            Value::Bool(v) => Self::Bool(*v),
+            Value::Int(v) => Self::Int(*v),
+            Value::Double(v) => Self::Double(*v),
+            Value::String(v) => Self::Text(v),
+            Value::Timestamp(v) => Self::Timestamp(*v),
+            Value::Duration(v) => Self::Duration(*v),
+            Value::List(_) => return None,
+        })
+    }
+
+    /// As a value of `kind`, where it is one.
+    fn cast(self, kind: Kind) -> Option<Self> {
+        Some(match (kind, self) {
+            (Kind::Bool, Self::Bool(_))
+            | (Kind::Int, Self::Int(_))
+            | (Kind::Double, Self::Double(_))
+            | (Kind::String, Self::Text(_))
+            | (Kind::Timestamp, Self::Timestamp(_))
+            | (Kind::Duration, Self::Duration(_)) => self,
+            (Kind::Double, Self::Int(v)) => Self::Double(v as f64),
+            (Kind::Int, Self::Double(v)) => Self::Int(whole(v)?),
+            (Kind::Timestamp, Self::Text(v)) => Self::Timestamp(parse_time(v)?),
+            _ => return None,
+        })
+    }
+
+    /// The number by which conditions tell this value from others of its slot.
+    fn key(self, rules: &Rules) -> i64 {
+        match self {
+            Self::Bool(v) => i64::from(v),
+            Self::Int(v) | Self::Timestamp(v) | Self::Duration(v) => v,
+            Self::Double(v) => double_key(v),
+            Self::Text(v) => i64::from(rules.symbol(v)),
+        }
+    }
+
+    fn to_value(self) -> Value {
+        match self {
+            Self::Bool(v) => Value::Bool(v),
+            Self::Int(v) => Value::Int(v),
+            Self::Double(v) => Value::Double(v),
+            Self::Text(v) => Value::String(v.to_owned()),
+            Self::Timestamp(v) => Value::Timestamp(v),
+            Self::Duration(v) => Value::Duration(v),
+        }
+    }
+
+    /// Over what was there, without giving up its memory.
+    fn store(self, into: &mut Value) {
+        match (into, self) {
+            (Value::String(held), Self::Text(text)) => {
+                held.clear();
+                held.push_str(text);
+            }
+            (held, scalar) => *held = scalar.to_value(),
+        }
+    }
+}
+
+/// The integer that a whole double stands for.
+pub(super) fn whole(v: f64) -> Option<i64> {
+    let int = v as i64;
+    (int as f64 == v && int != i64::MAX).then_some(int)
+}
+
+/// A number that orders doubles as they compare: both zeroes are one, NaN comes last.
+pub(crate) fn double_key(v: f64) -> i64 {
+    if v.is_nan() {
+        return i64::MAX;
+    }
+    let bits = (v + 0.0).to_bits().cast_signed();
+    if bits < 0 { bits ^ i64::MAX } else { bits }
+}

@@ -125,7 +125,7 @@ export type OfferTrace = {
    */
   code: string,
   /**
-   * The same as a sentence.
+   * The same as a sentence; empty in pages.
    */
   sentence: string,
 };

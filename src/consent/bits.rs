@@ -338,6 +338,33 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// The code word of `value` and its width in bits; an empty one for zero.
+pub(crate) fn fibonacci_word(value: u16) -> (u64, usize) {
+    let (mut weight, mut next_weight) = (1_u32, 2_u32);
+    while next_weight <= u32::from(value) {
+        (weight, next_weight) = (next_weight, weight + next_weight);
+    }
+    if value == 0 {
+        return (0, 0);
+    }
+    let mut rest = u32::from(value);
+    // From the highest weight down, so that the last bit written is the first one read; the lowest
+    // bit is the extra one that ends the word.
+    let (mut word, mut width) = (1_u64, 1_usize);
+    while weight > 0 {
+        if weight <= rest {
+            rest -= weight;
+            word |= 1 << width;
+        }
+        width += 1;
+        (weight, next_weight) = match weight {
+            1 => (0, 0),
+            _ => (next_weight - weight, weight),
+        };
+    }
+    (word, width)
+}
+
 /// Bits into base64url text; the mirror of [`Bits`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BitWriter {
@@ -373,27 +400,7 @@ impl BitWriter {
 
     /// A Fibonacci code word; zero has none and writes nothing.
     pub(crate) fn fibonacci(&mut self, value: u16) {
-        let mut weights = vec![1_u32];
-        let mut following = 2_u32;
-        while following <= u32::from(value) {
-            let last = weights.last().copied().unwrap_or(1);
-            weights.push(following);
-            following += last;
-        }
-        if value == 0 {
-            return;
-        }
-        let mut rest = u32::from(value);
-        let mut word = 1_u64;
-        let mut width = 1;
-        for weight in weights.iter().rev() {
-            let set = *weight <= rest;
-            if set {
-                rest -= weight;
-                word |= 1 << width;
-            }
-            width += 1;
-        }
+        let (word, width) = fibonacci_word(value);
         self.int(word, width);
     }
 

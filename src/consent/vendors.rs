@@ -3,7 +3,7 @@
 //! It must never expand a range: one entry of a few bytes can name 65,535 vendors. A set holds at
 //! most one range for each entry or for every two bits that were read.
 
-use super::bits::{BitWriter, Bits, DecodeError, Problem};
+use super::bits::{BitWriter, Bits, DecodeError, Problem, fibonacci_word};
 
 /// Identifiers from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,12 +172,12 @@ impl IdSet {
         }
     }
 
-    /// Writes the shorter of the two forms; the bit field always where ranges are too many to count.
+    /// Writes the shorter of the two forms; a bit field where the ranges are too many to count.
     pub(crate) fn write_optimised(&self, out: &mut BitWriter, coding: Coding) {
         let max = self.max();
         out.int(u64::from(max), 16);
-        let as_ranges = self.ranges.len() <= MAX_ENTRIES
-            && 12 + self.ranges.len() * RANGE_BITS < usize::from(max);
+        let as_ranges =
+            self.ranges.len() <= MAX_ENTRIES && self.ranges_width(coding) <= usize::from(max);
         out.flag(as_ranges);
         if as_ranges {
             return self.write_ranges(out, coding);
@@ -186,13 +186,29 @@ impl IdSet {
             out.flag(self.contains(id));
         }
     }
+
+    /// How many bits [`Self::write_ranges`] writes.
+    fn ranges_width(&self, coding: Coding) -> usize {
+        let mut previous = 0;
+        let mut width = 12;
+        for range in &self.ranges {
+            let is_range = range.last > range.first;
+            width += 1 + match (coding, is_range) {
+                (Coding::Fixed, false) => 16,
+                (Coding::Fixed, true) => 32,
+                (Coding::Fibonacci, _) => {
+                    fibonacci_word(range.first - previous).1
+                        + fibonacci_word(range.last - range.first).1
+                }
+            };
+            previous = range.last;
+        }
+        width
+    }
 }
 
 /// What 12 bits can count.
 pub const MAX_ENTRIES: usize = 4_095;
-
-/// The size of a range with both ends, for choosing the shorter form when writing.
-const RANGE_BITS: usize = 33;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -243,6 +243,23 @@ fn an_unknown_version_shows_its_fields_but_answers_nothing() {
 }
 
 #[test]
+fn the_agreements_version_moves_no_field_but_a_section_header_is_refused() {
+    let fields = [("SaleOptOutNotice", 1), ("SaleOptOut", 1)];
+    let text = Gpp { sections: vec![state(25, &fields, None)] }.encode();
+    let (header, section) = text.split_once('~').unwrap();
+    let read = |first: &str| {
+        let text = format!("{header}~{first}{}", &section[1..]);
+        Gpp::decode(&text, &TcfOptions::default()).unwrap().sections.remove(0)
+    };
+    assert_eq!(read("B").sale_opt_out(), OptOut::OptedOut);
+    assert_eq!(read("C").sale_opt_out(), OptOut::OptedOut);
+    assert_eq!(read("A").sale_opt_out(), OptOut::Unreadable);
+    let with_header = read("Z");
+    assert_eq!(with_header.content.as_ref().unwrap_err().code(), "unsupported_version");
+    assert_eq!(with_header.sale_opt_out(), OptOut::Unreadable);
+}
+
+#[test]
 fn a_bad_section_denies_itself_and_leaves_the_others() {
     // California cut short, Virginia whole, then a section that nobody registered.
     let mut gpp = Gpp { sections: vec![state(8, &[], None), state(9, &[("SaleOptOut", 1)], None)] };

@@ -278,7 +278,7 @@ fn section_key(section: &GppSection) -> String {
 
 fn us(section: &UsSection) -> Value {
     let mut fields = Map::new();
-    fields.insert(section.layout().version_name.to_owned(), section.version().into());
+    fields.insert(section.layout().version.name().to_owned(), section.version().into());
     for (field, answers) in section.fields() {
         let value = match answers {
             [answer] if !field.is_list => Value::from(*answer),

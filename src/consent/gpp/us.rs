@@ -12,7 +12,7 @@ use self::layout::{
 use crate::consent::bits::{BitWriter, Bits, DecodeError, Problem};
 use crate::consent::usp::OptOut;
 
-pub use self::layout::{Extra, Field, Layout, layout};
+pub use self::layout::{Extra, Field, Layout, VersionField, layout};
 
 /// A section of the United States, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl UsSection {
         // The specifications of sections 24 to 27 speak of a header in front of the core that
         // starts with the section's number. No known encoder writes it, and its list of
         // subsections cannot hold the core's number, zero. Such a text is refused, not guessed at.
-        if layout.version_name == "MspaVersion" && u16::from(version) == layout.id {
+        if layout.version == VersionField::Agreement && u16::from(version) == layout.id {
             return Err(version_at);
         }
         let layout = if layout.id == 7 { national_layout(version, core.len()) } else { layout };
@@ -106,7 +106,7 @@ impl UsSection {
         gpc: Option<bool>,
         sensitive_data: Option<[u8; 8]>,
     ) -> Option<Self> {
-        let version = layout.versions.first().copied()?;
+        let version = layout.version.first()?;
         let expected: usize = layout.fields.iter().map(|field| usize::from(field.kept)).sum();
         let fits = answers.len() == expected
             && answers.iter().chain(sensitive_data.iter().flatten()).all(|answer| *answer <= 3)
@@ -127,7 +127,7 @@ impl UsSection {
 
     /// Whether the answers mean what this code thinks they mean.
     pub fn is_known_version(&self) -> bool {
-        self.layout.versions.contains(&self.version)
+        self.layout.version.is_known(self.version)
     }
 
     /// Each field with its answers, in order.

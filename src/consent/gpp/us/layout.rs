@@ -39,6 +39,41 @@ pub enum Extra {
     SensitiveData,
 }
 
+/// What the six bits in front of a section say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionField {
+    /// The version of the section's layout; these are understood.
+    Section(&'static [u8]),
+    /// The version of the Multi-State Privacy Agreement, which moves no field.
+    Agreement,
+}
+
+impl VersionField {
+    /// Its name in the specification and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Section(_) => "Version",
+            Self::Agreement => "MspaVersion",
+        }
+    }
+
+    /// Whether the answers behind this version mean what the layout says.
+    pub fn is_known(self, version: u8) -> bool {
+        match self {
+            Self::Section(known) => known.contains(&version),
+            Self::Agreement => version > 0,
+        }
+    }
+
+    /// The version that is written.
+    pub fn first(self) -> Option<u8> {
+        match self {
+            Self::Section(known) => known.first().copied(),
+            Self::Agreement => Some(1),
+        }
+    }
+}
+
 /// Where the fields of one section stand.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -46,10 +81,8 @@ pub struct Layout {
     pub id: u16,
     /// Its name in the specification and in JSON.
     pub name: &'static str,
-    /// The six bits in front: the section's own version, or the agreement's.
-    pub version_name: &'static str,
-    /// Versions whose answers are understood.
-    pub versions: &'static [u8],
+    /// What the six bits in front say.
+    pub version: VersionField,
     /// The fields after the version, in order.
     pub fields: &'static [Field],
     /// What may follow.
@@ -166,7 +199,7 @@ const AGREEMENT_FIRST: [Field; 9] = [
 ];
 
 const fn section(id: u16, name: &'static str, fields: &'static [Field], extra: Extra) -> Layout {
-    Layout { id, name, version_name: "Version", versions: &[1], fields, extra }
+    Layout { id, name, version: VersionField::Section(&[1]), fields, extra }
 }
 
 const fn agreement_section(
@@ -175,7 +208,7 @@ const fn agreement_section(
     fields: &'static [Field],
     extra: Extra,
 ) -> Layout {
-    Layout { id, name, version_name: "MspaVersion", versions: &[1], fields, extra }
+    Layout { id, name, version: VersionField::Agreement, fields, extra }
 }
 
 /// Section 7 in its two versions, and as encoders wrote it between them: version 1 in the longer
@@ -193,16 +226,14 @@ const NATIONAL_V1_LONG: Layout = section(
 const NATIONAL_V2: Layout = Layout {
     id: 7,
     name: "usnat",
-    version_name: "Version",
-    versions: &[2],
+    version: VersionField::Section(&[2]),
     fields: &national(sensitive(16), children(3)),
     extra: Extra::Gpc,
 };
 const NATIONAL_UNKNOWN_SHORT: Layout = Layout {
     id: 7,
     name: "usnat",
-    version_name: "Version",
-    versions: &[],
+    version: VersionField::Section(&[]),
     fields: &national(
         resized("SensitiveDataProcessing", 12, 16),
         resized("KnownChildSensitiveDataConsents", 2, 3),

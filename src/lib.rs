@@ -29,6 +29,8 @@ pub mod limits;
 pub mod offer;
 pub mod page;
 pub mod profile;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod rule;
 pub mod slice;
 pub mod time;

@@ -233,6 +233,26 @@ fn gpc_is_passed_on_where_a_section_has_it() {
 }
 
 #[test]
+fn a_gpc_segment_of_another_type_denies_its_section() {
+    let text = Gpp { sections: vec![state(8, &[("SaleOptOut", 2)], None)] }.encode();
+    for (segment, code) in [
+        (".AA", "unknown_segment"),
+        (".oA", "unknown_segment"),
+        (".YB", "trailing_data"),
+        (".YA.YA", "duplicate_segment"),
+        (".", "empty"),
+    ] {
+        let gpp = Gpp::decode(&format!("{text}{segment}"), &TcfOptions::default()).unwrap();
+        let section = gpp.section(8).unwrap();
+        assert_eq!(section.content.as_ref().unwrap_err().code(), code, "{segment}");
+        assert_eq!(section.gpc(), OptOut::Unreadable);
+    }
+    let virginia = Gpp { sections: vec![state(9, &[], None)] }.encode() + ".YA";
+    let gpp = Gpp::decode(&virginia, &TcfOptions::default()).unwrap();
+    assert_eq!(gpp.section(9).unwrap().content.as_ref().unwrap_err().code(), "unknown_segment");
+}
+
+#[test]
 fn an_unknown_version_shows_its_fields_but_answers_nothing() {
     let gpp = Gpp::decode("DBABRg~bSFgmiU", &TcfOptions::default()).unwrap();
     let section = gpp.section(9).unwrap();
@@ -310,6 +330,9 @@ fn malformed_strings_are_answered_with_code_and_place() {
         ("DBABTA".to_owned(), "section_count_mismatch", 6),
         ("DBABTA~1XNN".to_owned(), "bad_choice", 8),
         ("1YN".to_owned(), "truncated", 3),
+        // A vendor zero, a range backwards, a vendor beyond the maximum: public strings.
+        ("CONciguONcjGKADACHENAOCIAC0ta__AACiQABwAgABAAAA".to_owned(), "bad_id", 43),
+        ("CONciguONcjGKADACHENAOCIAC0ta__AACiQABwAgACAAA".to_owned(), "bad_range", 40),
         ("9YNN".to_owned(), "unsupported_version", 0),
     ];
     for (input, code, at) in cases {

@@ -158,6 +158,20 @@ impl CanadaTc {
 
     /// Writes the string with Fibonacci ranges.
     pub fn encode(&self) -> String {
+        let mut segments = vec![self.write_core(Coding::Fibonacci)];
+        if let Some(disclosed) = &self.vendors_disclosed {
+            let mut out = BitWriter::default();
+            out.int(1, 3);
+            disclosed.write_optimised(&mut out, Coding::Fibonacci);
+            segments.push(out.finish());
+        }
+        if let Some(publisher) = &self.publisher {
+            segments.push(publisher.write());
+        }
+        segments.join(".")
+    }
+
+    fn write_core(&self, coding: Coding) -> String {
         let mut out = BitWriter::default();
         out.int(u64::from(VERSION), 6);
         out.int(self.created_ds, 36);
@@ -172,22 +186,37 @@ impl CanadaTc {
         out.flags(Flags::new(self.special_features.bits(), 12));
         out.flags(Flags::new(self.purposes_express.bits(), PURPOSES));
         out.flags(Flags::new(self.purposes_implied.bits(), PURPOSES));
-        self.vendors_express.write_optimised(&mut out, Coding::Fibonacci);
-        self.vendors_implied.write_optimised(&mut out, Coding::Fibonacci);
+        self.vendors_express.write_optimised(&mut out, coding);
+        self.vendors_implied.write_optimised(&mut out, coding);
         out.int(u64::try_from(self.restrictions.len()).unwrap_or(0), 12);
         for restriction in &self.restrictions {
-            restriction.write(&mut out, Coding::Fibonacci);
+            restriction.write(&mut out, coding);
         }
-        let mut segments = vec![out.finish()];
-        if let Some(disclosed) = &self.vendors_disclosed {
-            let mut out = BitWriter::default();
-            out.int(1, 3);
-            disclosed.write_optimised(&mut out, Coding::Fibonacci);
-            segments.push(out.finish());
-        }
-        if let Some(publisher) = &self.publisher {
-            segments.push(publisher.write());
-        }
-        segments.join(".")
+        out.finish()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::consent::tcf::RestrictionKind;
+
+    #[test]
+    fn ranges_of_fixed_width_are_read_as_older_encoders_wrote_them() {
+        let mut string =
+            CanadaTc::decode_at("BPXuQIAPXuQIAAfKABENB-CgAAAAAAAAAAAAAAAA", 0).unwrap();
+        // So far apart that ranges are shorter than a bit field.
+        string.vendors_express = IdSet::from_ids([12, 9_000]);
+        string.restrictions = vec![Restriction {
+            purpose: 2,
+            kind: RestrictionKind::RequireConsent,
+            vendors: IdSet::from_ids([12, 13, 700]),
+        }];
+        let old = string.write_core(Coding::Fixed);
+        let new = string.write_core(Coding::Fibonacci);
+        assert_ne!(old, new);
+        assert_eq!(CanadaTc::decode_at(&old, 0).as_ref(), Ok(&string));
+        assert_eq!(CanadaTc::decode_at(&new, 0), Ok(string));
     }
 }

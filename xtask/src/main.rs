@@ -1,15 +1,18 @@
 //! `cargo xtask`: builds, runs, tests and guards the project. It may use every tool of the
 //! checkout; no other crate may use it.
 
-// Signals, waiting and free ports are the demo's, which follows.
-#![allow(dead_code)]
-
+mod bench;
 mod build;
+mod ci;
+mod demo;
 mod error;
 mod files;
+mod http;
 mod paths;
 mod process;
+mod size;
 mod step;
+mod test;
 mod tools;
 
 use std::process::ExitCode;
@@ -19,7 +22,12 @@ use error::{Error, Result};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  build [page|tag|worker|central|cli|all]   build a part and what it needs";
+  build [page|tag|worker|central|cli|all]   build a part and what it needs
+  demo [--fresh] [--port N] [--story]       run the shop, the edge and the central store here
+  test [--only SUITE[,SUITE]]               run the tests, or some suites of them
+  ci                                        form, lints, licences, layers, budgets, tests
+  size [--check]                            what a visitor downloads, against the budgets
+  bench [NAME]                              run a benchmark, or list them";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +46,12 @@ fn run(words: &[&str]) -> Result<ExitCode> {
     match words {
         ["build"] => build::run("all")?,
         ["build", what] => build::run(what)?,
+        ["demo", options @ ..] => return demo::run(&demo::Options::parse(options)?),
+        ["test", options @ ..] => return test::run(options),
+        ["ci"] => return ci::run(),
+        ["size"] => size::run(false)?,
+        ["size", "--check"] => size::run(true)?,
+        ["bench", options @ ..] => return bench::run(options),
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
         [other, ..] => {
             return Err(Error::new(format!(

@@ -12,6 +12,8 @@ use std::process::Command;
 use crate::error::{Context, Error, Result};
 use crate::{files, paths, step, tools};
 
+pub use page::manifest;
+
 /// Builds one part and what it needs.
 pub fn run(what: &str) -> Result<()> {
     let _lock = lock()?;

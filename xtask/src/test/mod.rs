@@ -1,0 +1,199 @@
+//! `cargo xtask test`: every suite in order, with its own runner's count. It holds no test of
+//! the product.
+
+pub mod count;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::build::cargo;
+use crate::demo::{self, Demo};
+use crate::error::{Error, Result};
+use crate::{build, files, http, paths, process, tools};
+
+use count::Count;
+
+/// How long one test of Node may take before it counts as failed.
+const TEST_TIMEOUT_MS: u32 = 180_000;
+
+struct Suite {
+    name: &'static str,
+    run: fn() -> Result<Count>,
+}
+
+/// In the order of their speed: what fails early fails fast.
+const SUITES: [Suite; 6] = [
+    Suite { name: "native", run: native },
+    Suite { name: "node", run: node_units },
+    Suite { name: "wasm", run: wasm },
+    Suite { name: "worker", run: worker },
+    Suite { name: "postgres", run: postgres },
+    Suite { name: "browser", run: browser },
+];
+
+pub fn run(words: &[&str]) -> Result<ExitCode> {
+    let chosen = choose(words)?;
+    tools::npm_packages()?;
+    let mut sum = Count::default();
+    let mut table = Vec::new();
+    for suite in chosen {
+        eprintln!("\n== {}", suite.name);
+        let began = Instant::now();
+        let count = match (suite.run)() {
+            Ok(count) => count,
+            Err(_) if process::stopping() => return Err(process::interrupted()),
+            Err(error) => {
+                eprintln!("error: {error}");
+                Count::FAILED
+            }
+        };
+        sum += count;
+        let seconds = began.elapsed().as_secs_f64();
+        table.push(format!("  {:<9} {} ({seconds:.0} s)", suite.name, count.line()));
+    }
+    println!("\n{}\n\n{}", table.join("\n"), sum.line());
+    if sum.passed == 0 && sum.failed == 0 {
+        return Err(Error::new("not one test ran"));
+    }
+    Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn choose(words: &[&str]) -> Result<Vec<&'static Suite>> {
+    let named = match words {
+        [] => return Ok(SUITES.iter().collect()),
+        ["--only", names] => names.split(','),
+        _ => return Err(Error::new("the words after `test` are --only NAME[,NAME...]")),
+    };
+    named
+        .map(|name| {
+            SUITES.iter().find(|suite| suite.name == name).ok_or_else(|| {
+                let known = SUITES.map(|suite| suite.name).join(", ");
+                Error::new(format!("there is no suite `{name}`; the suites are {known}"))
+            })
+        })
+        .collect()
+}
+
+/// Runs a command with its output shown as it comes.
+fn shown(command: &mut Command) -> Result<process::Finished> {
+    process::run(command, |line| {
+        if let Some(line) = line {
+            println!("{line}");
+        }
+    })
+}
+
+fn native() -> Result<Count> {
+    // The central store's and the tool's own tests may start each other's programs.
+    build::run("central")?;
+    build::run("cli")?;
+    let mut command = cargo();
+    command.args(["test", "--no-fail-fast", "--all-features"]);
+    for package in ["selvedge", "selvedge-cli", "selvedge-central", "xtask"] {
+        command.args(["--package", package]);
+    }
+    let finished = shown(&mut command)?;
+    let lines = finished.lines.iter().map(String::as_str);
+    Ok(count::cargo(lines).checked(finished.status))
+}
+
+/// JavaScript that needs nothing built: the tag's modules and the shop.
+fn node_units() -> Result<Count> {
+    let mut found = tests_in("js");
+    found.extend(tests_in("examples"));
+    node("node", &found, &[])
+}
+
+fn wasm() -> Result<Count> {
+    let found = tests_in("tests/wasm");
+    if !found.is_empty() {
+        build::run("tag")?;
+    }
+    node("wasm", &found, &[])
+}
+
+fn worker() -> Result<Count> {
+    let found = tests_in("tests/worker");
+    if !found.is_empty() {
+        build::run("all")?;
+    }
+    node("worker", &found, &[])
+}
+
+/// Against a server that the tests start themselves from npm's `embedded-postgres`.
+fn postgres() -> Result<Count> {
+    let found = tests_in("tests/postgres");
+    if !found.is_empty() {
+        build::run("central")?;
+    }
+    node("postgres", &found, &[])
+}
+
+/// Against a demo of its own, beside whichever one runs already.
+fn browser() -> Result<Count> {
+    let found = tests_in("tests/e2e");
+    if found.is_empty() {
+        return node("browser", &found, &[]);
+    }
+    let chromium = tools::need_chromium()?;
+    let state = paths::target().join("xtask/demo");
+    let port = http::free_ports(3)?;
+    let options = demo::Options { state: state.clone(), port, fresh: true, story: false };
+    let demo = Demo::start(&options)?;
+    let pictures = state.join("story");
+    files::make_folder(&pictures)?;
+    node(
+        "browser",
+        &found,
+        &[
+            ("SELVEDGE_DEMO", demo.file.as_path()),
+            ("SELVEDGE_PICTURES", &pictures),
+            ("CHROMIUM", &chromium),
+        ],
+    )
+}
+
+/// Every `*.test.mjs` and `*.test.ts` under a folder of the checkout.
+fn tests_in(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![paths::root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "node_modules" {
+                folders.push(path);
+            } else if name.ends_with(".test.mjs") || name.ends_with(".test.ts") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn node(name: &str, tests: &[PathBuf], settings: &[(&str, &Path)]) -> Result<Count> {
+    if tests.is_empty() {
+        println!("no tests of this kind yet");
+        return Ok(Count::default());
+    }
+    files::make_folder(&paths::logs())?;
+    let summary = paths::logs().join(format!("{name}.tap"));
+    let _ = std::fs::remove_file(&summary);
+    let mut command = tools::node_command()?;
+    command
+        .args(["--test", &format!("--test-timeout={TEST_TIMEOUT_MS}")])
+        .args(["--test-reporter=spec", "--test-reporter-destination=stdout"])
+        .args(["--test-reporter=tap".into(), destination(&summary)])
+        .args(tests)
+        .env("SELVEDGE_BIN", paths::binary(""))
+        .envs(settings.iter().copied());
+    let finished = shown(&mut command)?;
+    let text = files::read_text(&summary).unwrap_or_default();
+    Ok(count::node(text.lines()).checked(finished.status))
+}
+
+fn destination(path: &Path) -> String {
+    format!("--test-reporter-destination={}", path.display())
+}

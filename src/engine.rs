@@ -1,10 +1,10 @@
 //! The only door. `handle` takes an input for one profile and says what to answer and what to do;
-//! the host brings the time, the randomness, the workspace and the stored state, and carries out the
-//! effects in the same transaction in which it stores the state.
+//! the host brings the time, the randomness, the workspace and the stored state, and carries out
+//! the effects in the same transaction in which it stores the state.
 //!
 //! The calling rule: load the state, call [`handle`] once, and if `output.changed`, store the state
-//! together with every effect before anybody is answered. An error in the reply means that the state
-//! is as it was.
+//! together with every effect before anybody is answered. An error in the reply means that the
+//! state is as it was.
 
 mod consenting;
 mod events;

@@ -205,7 +205,9 @@ fn naive(string: &TcString, purpose: u8, vendor: u16) -> Allowed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200, failure_persistence: None, ..Default::default()
+    })]
 
     #[test]
     fn a_set_is_what_its_ids_are(ids in vec(any::<u16>(), 0..200)) {

@@ -1,6 +1,6 @@
 //! The 130 public consent strings, field by field against what the IAB's own libraries decode. A
-//! string that does not agree must stand in `consent_exceptions.json`, with the paragraph that shows
-//! the oracle wrong and what is expected instead.
+//! string that does not agree must stand in `consent_exceptions.json`, with the paragraph that
+//! shows the oracle wrong and what is expected instead.
 #![cfg(feature = "json")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

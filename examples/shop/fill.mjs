@@ -62,14 +62,20 @@ async function importInto(central, source, contentType, chunksOf) {
       duplex: "half",
     });
   } catch (error) {
-    throw new Error(`the central store at ${central.url} does not answer: ${error.cause?.message ?? error.message}`);
+    throw new Error(
+      `the central store at ${central.url} does not answer: ${error.cause?.message ?? error.message}`,
+    );
   }
   const report = await answer.json().catch(() => null);
   if (!answer.ok || report === null) {
-    throw new Error(`the central store refused the import \`${source}\`: ${answer.status} ${report?.code ?? ""} ${report?.message ?? ""}`);
+    throw new Error(
+      `the central store refused the import \`${source}\`: ${answer.status} ${report?.code ?? ""} ${report?.message ?? ""}`,
+    );
   }
   const { accepted, duplicates, refused = [] } = report;
-  console.log(`${source}: ${accepted} accepted, ${duplicates} duplicates, ${refused.length} refused`);
+  console.log(
+    `${source}: ${accepted} accepted, ${duplicates} duplicates, ${refused.length} refused`,
+  );
   for (const { line, code, message } of refused.slice(0, REFUSED_SHOWN_MAX)) {
     console.log(`  line ${line}: ${code}: ${message}`);
   }
@@ -99,7 +105,12 @@ async function main() {
   if (!CENTRAL_URL || !CENTRAL_KEY) throw new Error("CENTRAL_URL and CENTRAL_KEY must be set");
   const central = { url: CENTRAL_URL.replace(/\/+$/, ""), key: CENTRAL_KEY };
   const refusedPeople = await importInto(central, "crm", "text/csv", crmChunks);
-  const refusedPurchases = await importInto(central, "shop", "application/x-ndjson", purchaseChunks);
+  const refusedPurchases = await importInto(
+    central,
+    "shop",
+    "application/x-ndjson",
+    purchaseChunks,
+  );
   if (refusedPeople + refusedPurchases > 0) process.exitCode = 1;
 }
 

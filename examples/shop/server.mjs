@@ -8,7 +8,7 @@ import { Crm } from "./server/crm.mjs";
 import { Refusal, readJson, sendFile, sendJson, sendRefusal, textField } from "./server/http.mjs";
 import { Sessions, signToken } from "./server/login.mjs";
 import { explain } from "./server/panel.mjs";
-import { SettingError, readSettings } from "./server/settings.mjs";
+import { readSettings, SettingError } from "./server/settings.mjs";
 import { loadSite } from "./server/site.mjs";
 
 const PASSWORD = "demo";
@@ -44,7 +44,8 @@ export function makeShop(settings) {
   async function answer(request, response) {
     const url = parseUrl(request.url);
     if (url.pathname.startsWith("/api/")) return answerApi(shop, request, response, url);
-    if (request.method !== "GET" && request.method !== "HEAD") throw wrongMethod(response, "GET, HEAD");
+    if (request.method !== "GET" && request.method !== "HEAD")
+      throw wrongMethod(response, "GET, HEAD");
     const found = site.files.get(url.pathname);
     if (found) return sendFile(request, response, found, 200, pageHeaders);
     if (site.files.has(`${url.pathname}/`)) {
@@ -72,7 +73,8 @@ const ROUTES = {
 async function answerApi(shop, request, response, url) {
   const route = ROUTES[url.pathname];
   if (!Object.hasOwn(ROUTES, url.pathname)) throw new Refusal(404, "not_found", "no such route");
-  if (!Object.hasOwn(route, request.method)) throw wrongMethod(response, Object.keys(route).join(", "));
+  if (!Object.hasOwn(route, request.method))
+    throw wrongMethod(response, Object.keys(route).join(", "));
   return route[request.method](shop, request, response, url);
 }
 

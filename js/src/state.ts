@@ -1,5 +1,5 @@
-//! What the page knows when it starts: the state that the edge wrote into the HTML. This file is the
-//! contract between the edge and the tag; it must never ask anybody and never decide anything.
+//! What the page knows when it starts: the state that the edge wrote into the HTML. This file is
+//! the contract between the edge and the tag; it must never ask anybody and never decide anything.
 //!
 //! The edge writes, into the HTML of every page that it rewrites,
 //!
@@ -19,8 +19,8 @@
 //!       </a>
 //!     </div>
 //!
-//! in the order of the fields. Further `link` fields are not shown. A link or image that is neither a
-//! path on this site nor an https address is left out.
+//! in the order of the fields. Further `link` fields are not shown. A link or image that is neither
+//! a path on this site nor an https address is left out.
 //!
 //! Routes, all under `/_selvedge`, answers in JSON, errors `{code, message, where}`:
 //!

@@ -1,5 +1,5 @@
-//! Filling content: values into typed texts. It must never escape, since only the place where a text
-//! lands knows how.
+//! Filling content: values into typed texts. It must never escape, since only the place where a
+//! text lands knows how.
 
 use super::ContentField;
 use crate::offer::{Content, FieldKind, Part};

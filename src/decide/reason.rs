@@ -1,5 +1,5 @@
-//! Reasons: why an offer won or lost, as stable codes and as sentences. It must never hold a value of
-//! the profile.
+//! Reasons: why an offer won or lost, as stable codes and as sentences. It must never hold a value
+//! of the profile.
 
 use super::{OfferTrace, View};
 use crate::offer::Offer;

@@ -1,5 +1,5 @@
-//! What goes into the engine and what comes out of it. Plain values that cross processes; nothing in
-//! here may decide anything.
+//! What goes into the engine and what comes out of it. Plain values that cross processes; nothing
+//! in here may decide anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -57,8 +57,8 @@ fn hash(receipt: &Receipt) -> String {
     hex(&Sha256::digest(&bytes))
 }
 
-/// Checks a chain from its first receipt on. Errors: `receipt_changed`, `receipt_missing`, each with
-/// the seq where it shows.
+/// Checks a chain from its first receipt on. Errors: `receipt_changed`, `receipt_missing`, each
+/// with the seq where it shows.
 pub fn verify(chain: &[Receipt]) -> Result<(), Error> {
     let mut previous = String::new();
     for (receipt, seq) in chain.iter().zip(1_u64..) {

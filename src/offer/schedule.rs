@@ -1,5 +1,6 @@
-//! When an offer may be shown. Time zones were resolved when the workspace was published: a schedule
-//! carries the zone's offsets, so that no host needs a zone database. It must never read a clock.
+//! When an offer may be shown. Time zones were resolved when the workspace was published: a
+//! schedule carries the zone's offsets, so that no host needs a zone database. It must never read a
+//! clock.
 
 use serde::{Deserialize, Serialize};
 

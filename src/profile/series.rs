@@ -118,8 +118,8 @@ impl Series {
         self.entries.iter().skip(start)
     }
 
-    /// The aggregate of a window that starts after `from`; None is ever. Exact as long as the window
-    /// holds at most `limits::SERIES_ENTRIES` entries.
+    /// The aggregate of a window that starts after `from`; None is ever. Exact as long as the
+    /// window holds at most `limits::SERIES_ENTRIES` entries.
     pub fn aggregate(&self, from: Option<Timestamp>, to: Timestamp) -> Aggregate {
         let mut total = match from {
             None => self.folded.clone(),

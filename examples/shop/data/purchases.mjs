@@ -17,7 +17,8 @@ export function* readPurchases() {
     lineNumber += 1;
     if (line.trim() === "") continue;
     const match = /^ *\d{5} (\d{4}) (\d{4})(\d{2})(\d{2}) +(\d+) +(\d+\.\d{2})\r?$/.exec(line);
-    if (!match) throw new Error(`cdnow_sample.txt, line ${lineNumber}: not a purchase: \`${line}\``);
+    if (!match)
+      throw new Error(`cdnow_sample.txt, line ${lineNumber}: not a purchase: \`${line}\``);
     const [, id, year, month, day, units, total] = match;
     const nth = (counts.get(id) ?? 0) + 1;
     counts.set(id, nth);

@@ -1,6 +1,6 @@
 //! The account page: the login with sample customers, and the plan of whoever is logged in.
 
-import { SAMPLE_IDS, readPeople } from "../data/people.mjs";
+import { readPeople, SAMPLE_IDS } from "../data/people.mjs";
 
 const ABOUT = {
   "C-0006": "On the Linen Plan, sixteen orders, gold. The story is hers.",

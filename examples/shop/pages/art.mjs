@@ -47,11 +47,16 @@ function folded(x, y, width, height, tone) {
 const SHAPES = {
   stack() {
     const tones = ["fa", "fb", "fa", "fc"];
-    const layers = repeat(4, (nth) => folded(92 + nth * 5, 206 - nth * 37, 216 - nth * 10, 35, tones[nth]));
+    const layers = repeat(4, (nth) =>
+      folded(92 + nth * 5, 206 - nth * 37, 216 - nth * 10, 35, tones[nth]),
+    );
     return `${shadow(200, 246, 128)}${layers}<circle class="fb" cx="268" cy="112" r="5"/><circle class="fb" cx="250" cy="112" r="5"/>`;
   },
   throw() {
-    const fringe = repeat(19, (nth) => `<path class="fr" d="M${104 + nth * 10.6} 226l${nth % 2 ? 3 : -3} 22"/>`);
+    const fringe = repeat(
+      19,
+      (nth) => `<path class="fr" d="M${104 + nth * 10.6} 226l${nth % 2 ? 3 : -3} 22"/>`,
+    );
     const stripes = repeat(4, (nth) => `<path class="fb" d="M98 ${92 + nth * 34}h204v12H98z"/>`);
     return (
       `${shadow(200, 250, 126)}<path class="fc" d="M84 84h232a10 10 0 0 1 0 20H84a10 10 0 0 1 0-20z"/>` +
@@ -61,13 +66,18 @@ const SHAPES = {
   },
   towel() {
     const rows = repeat(8, (row) =>
-      repeat(6, (column) => `<rect class="wf" x="${126 + column * 17}" y="${84 + row * 19}" width="11" height="12" rx="2"/>`),
+      repeat(
+        6,
+        (column) =>
+          `<rect class="wf" x="${126 + column * 17}" y="${84 + row * 19}" width="11" height="12" rx="2"/>`,
+      ),
     );
     return (
       `<path class="rail" d="M70 60h260"/>` +
       `<path class="fb" d="M222 56h70v150h-70z"/><path class="fa" d="M118 56h112v188H118z"/>${rows}` +
       `<path class="fc" d="M118 56h112v14H118zM222 56h70v14h-70z"/>` +
-      stitches(122, 238, 226, 238) + stitches(234, 200, 288, 200)
+      stitches(122, 238, 226, 238) +
+      stitches(234, 200, 288, 200)
     );
   },
   table() {
@@ -88,7 +98,11 @@ const SHAPES = {
     return `${shadow(200, 250, 96)}${fan}<rect class="fd" x="176" y="206" width="48" height="22" rx="11"/>`;
   },
   cushion() {
-    const rays = repeat(16, (nth) => `<path class="fb" d="M197 70h6l3 34h-12z" transform="rotate(${nth * 22.5} 200 152)"/>`);
+    const rays = repeat(
+      16,
+      (nth) =>
+        `<path class="fb" d="M197 70h6l3 34h-12z" transform="rotate(${nth * 22.5} 200 152)"/>`,
+    );
     return (
       `${shadow(200, 248, 108)}<path class="fa" d="M104 58q96 18 192 0 18 96 0 188-96-16-192 0-18-92 0-188z"/>` +
       `${rays}<circle class="fc" cx="200" cy="152" r="40"/><circle class="st" cx="200" cy="152" r="32"/>`
@@ -99,7 +113,10 @@ const SHAPES = {
       const x = 84 + nth * 82;
       const tone = ["fa", "fg2", "fb"][nth];
       const stripe = ["fb", "fa", "fc"][nth];
-      const lines = repeat(3, (line) => `<path class="${stripe}" d="M${x} ${150 + line * 22}h68v8h-68z"/>`);
+      const lines = repeat(
+        3,
+        (line) => `<path class="${stripe}" d="M${x} ${150 + line * 22}h68v8h-68z"/>`,
+      );
       return (
         `<path class="rail2" d="M${x + 34} 52v16"/><path class="${tone}" d="M${x} 66h68v${150 + (nth % 2) * 16}h-68z"/>` +
         `${lines}<path class="ln" d="M${x + 20} 66v146M${x + 48} 66v146"/>`
@@ -152,10 +169,22 @@ const SHAPES = {
 /** The picture beside the hero: a linen shelf under an arch. */
 export function drawHero() {
   const shelf = [
-    ["fa", 0], ["fc", 1], ["fb", 2], ["fa", 3], ["fd", 4], ["fb", 5],
+    ["fa", 0],
+    ["fc", 1],
+    ["fb", 2],
+    ["fa", 3],
+    ["fd", 4],
+    ["fb", 5],
   ];
-  const stack = shelf.map(([tone, nth]) => folded(150 + (nth % 2) * 7, 318 - nth * 33, 216 - (nth % 3) * 12, 31, tone)).join("");
-  const threads = repeat(17, (nth) => `<path class="th" d="M${416 + nth * 5} 96V${250 + (nth % 3) * 8}"/>`);
+  const stack = shelf
+    .map(([tone, nth]) =>
+      folded(150 + (nth % 2) * 7, 318 - nth * 33, 216 - (nth % 3) * 12, 31, tone),
+    )
+    .join("");
+  const threads = repeat(
+    17,
+    (nth) => `<path class="th" d="M${416 + nth * 5} 96V${250 + (nth % 3) * 8}"/>`,
+  );
   return (
     `<svg class="art art-flax hero-art" viewBox="0 0 560 420" aria-hidden="true" focusable="false" preserveAspectRatio="xMidYMid slice">` +
     `<rect class="fg" width="560" height="420"/>` +

@@ -61,9 +61,13 @@ ${panel()}
 
 function navItem(path, href, text) {
   const badge =
-    href === "/basket/" ? ' <span id="basket-count" class="badge" data-count="0"><span class="visually-hidden">, items: </span><span id="basket-count-number">0</span></span>' : "";
+    href === "/basket/"
+      ? ' <span id="basket-count" class="badge" data-count="0"><span class="visually-hidden">, items: </span><span id="basket-count-number">0</span></span>'
+      : "";
   const dot =
-    href === "/account/" ? ' <span id="account-dot" class="dot" hidden><span class="visually-hidden">, logged in</span></span>' : "";
+    href === "/account/"
+      ? ' <span id="account-dot" class="dot" hidden><span class="visually-hidden">, logged in</span></span>'
+      : "";
   return `<li><a href="${href}"${current(path, href)}>${text}${badge}${dot}</a></li>`;
 }
 

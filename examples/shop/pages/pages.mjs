@@ -1,9 +1,9 @@
 //! All pages of the shop: `{path, html}`.
 
-import { drawHero, drawProduct } from "./art.mjs";
-import { CURRENCY, PLAN, PRODUCTS } from "./catalogue.mjs";
 import { accountMain } from "./account.mjs";
+import { drawHero, drawProduct } from "./art.mjs";
 import { callCentreMain } from "./call-centre.mjs";
+import { CURRENCY, PLAN, PRODUCTS } from "./catalogue.mjs";
 import { layout } from "./layout.mjs";
 import { purposeSettings } from "./purposes.mjs";
 import { heroSlot, tipSlot } from "./slots.mjs";

@@ -52,7 +52,13 @@ export function purposeSwitches(prefix) {
 /** The same switches with what is held and why. */
 export function purposeSettings() {
   return PURPOSES.map(
-    ({ id, name, short, holds, why }) => `<section class="card setting" aria-labelledby="setting-${id}-name">
+    ({
+      id,
+      name,
+      short,
+      holds,
+      why,
+    }) => `<section class="card setting" aria-labelledby="setting-${id}-name">
 <p class="switch">
 <input type="checkbox" role="switch" id="setting-${id}" name="${id}" aria-describedby="setting-${id}-text">
 <label for="setting-${id}" id="setting-${id}-name">${name}</label>

@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { SAMPLE_IDS, readPeople } from "../data/people.mjs";
+import { readPeople, SAMPLE_IDS } from "../data/people.mjs";
 import { Refusal } from "./http.mjs";
 
 const RESULTS_MAX = 20;
@@ -96,7 +96,10 @@ export class Crm {
     } catch (error) {
       // The same message ids go out again, so a note whose answer was lost counts once.
       this.#retryLater();
-      return { sent: false, code: error.code === "central_refused" ? error.code : "central_unreachable" };
+      return {
+        sent: false,
+        code: error.code === "central_refused" ? error.code : "central_unreachable",
+      };
     }
   }
 

@@ -72,7 +72,12 @@ export async function readJson(request, fields) {
   }
   for (const field of Object.keys(value)) {
     if (!fields.includes(field)) {
-      throw new Refusal(400, "unknown_field", `unknown field \`${field.slice(0, 64)}\``, field.slice(0, 64));
+      throw new Refusal(
+        400,
+        "unknown_field",
+        `unknown field \`${field.slice(0, 64)}\``,
+        field.slice(0, 64),
+      );
     }
   }
   return value;

@@ -16,7 +16,9 @@ export function readSettings(env) {
   return {
     port: portOf(env.PORT),
     tenant: env.TENANT || "shop",
-    central: env.CENTRAL_URL ? { url: urlOf("CENTRAL_URL", env), key: env.CENTRAL_KEY ?? "" } : null,
+    central: env.CENTRAL_URL
+      ? { url: urlOf("CENTRAL_URL", env), key: env.CENTRAL_KEY ?? "" }
+      : null,
     edge: env.EDGE_URL ? { url: urlOf("EDGE_URL", env), key: env.ADMIN_KEY ?? "" } : null,
     loginKey: env.LOGIN_KEY_FILE ? readLoginKey(env.LOGIN_KEY_FILE, env.LOGIN_KID) : null,
     dataDir: env.DATA_DIR || mkdtempSync(join(tmpdir(), "weft-and-wold-")),

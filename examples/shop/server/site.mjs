@@ -2,7 +2,7 @@
 //! map does not exist, so no path of a request ever reaches the disk.
 
 import { createHash } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { allPages, notFoundPage } from "../pages/pages.mjs";
 
 const PUBLIC = new URL("../public/", import.meta.url);

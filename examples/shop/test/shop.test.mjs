@@ -11,8 +11,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { makeCrm } from "../data/make-crm.mjs";
 import { readPurchases } from "../data/purchases.mjs";
+import { readSettings, SettingError } from "../server/settings.mjs";
 import { makeShop } from "../server.mjs";
-import { SettingError, readSettings } from "../server/settings.mjs";
 
 const HEROINE = "C-0006";
 const folder = mkdtempSync(join(tmpdir(), "shop-test-"));
@@ -41,8 +41,13 @@ before(async () => {
   writeFileSync(keyFile, JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid: "k1" }));
   shop = makeShop(
     readSettings({
-      CENTRAL_URL: neighbourUrl, CENTRAL_KEY: "central-key", EDGE_URL: neighbourUrl,
-      ADMIN_KEY: "admin-key", LOGIN_KEY_FILE: keyFile, LOGIN_KID: "k1", TENANT: "weft",
+      CENTRAL_URL: neighbourUrl,
+      CENTRAL_KEY: "central-key",
+      EDGE_URL: neighbourUrl,
+      ADMIN_KEY: "admin-key",
+      LOGIN_KEY_FILE: keyFile,
+      LOGIN_KID: "k1",
+      TENANT: "weft",
       DATA_DIR: join(folder, "crm"),
     }),
   );
@@ -85,13 +90,22 @@ test("pages are cacheable, the same for everybody, and set no cookie", async () 
     assert.equal(answer.headers.get("set-cookie"), null);
     const html = await answer.text();
     assert.doesNotMatch(html, /\son[a-z]+=|<script>|style="|https?:\/\//);
-    const again = await fetch(`${shopUrl}${path}`, { headers: { "If-None-Match": answer.headers.get("etag") } });
+    const again = await fetch(`${shopUrl}${path}`, {
+      headers: { "If-None-Match": answer.headers.get("etag") },
+    });
     assert.equal(again.status, 304);
   }
 });
 
 test("a path that climbs out of the site finds nothing", async () => {
-  const paths = ["/../server.mjs", "/assets/../../server.mjs", "/assets/..%2f..%2fserver.mjs", "/%2e%2e/README.md", "//etc/passwd", "/data/crm.csv"];
+  const paths = [
+    "/../server.mjs",
+    "/assets/../../server.mjs",
+    "/assets/..%2f..%2fserver.mjs",
+    "/%2e%2e/README.md",
+    "//etc/passwd",
+    "/data/crm.csv",
+  ];
   for (const path of paths) {
     const { status, text } = await rawGet(path);
     assert.equal(status, 404, path);
@@ -109,7 +123,10 @@ test("a login gives a session and a token that the public key verifies", async (
   const decode = (part) => JSON.parse(Buffer.from(part, "base64url"));
   assert.deepEqual(decode(head), { alg: "EdDSA", kid: "k1", typ: "JWT" });
   const { iss, aud, sub, email, iat, exp, jti } = decode(claims);
-  assert.deepEqual([iss, aud, sub, email], ["weft-and-wold", "weft", HEROINE, "mira.holm@example.com"]);
+  assert.deepEqual(
+    [iss, aud, sub, email],
+    ["weft-and-wold", "weft", HEROINE, "mira.holm@example.com"],
+  );
   assert.equal(exp - iat, 120);
   assert.match(jti, /^[0-9a-f-]{36}$/);
   const signed = Buffer.from(`${head}.${claims}`);
@@ -154,7 +171,9 @@ test("bad input gets its code and changes nothing", async () => {
     assert.equal(answer.status, status, name);
     assert.equal((await answer.json()).code, code, name);
   }
-  const { notes } = await (await fetch(`${shopUrl}/api/call-centre/notes?customerId=${HEROINE}`)).json();
+  const { notes } = await (
+    await fetch(`${shopUrl}/api/call-centre/notes?customerId=${HEROINE}`)
+  ).json();
   assert.deepEqual(notes, []);
   assert.deepEqual(neighbour.calls, []);
 });
@@ -239,7 +258,10 @@ test("the search folds accents and finds by id, name, e-mail and phone", async (
     (await fetch(`${shopUrl}/api/customers?query=${encodeURIComponent(query)}`)).json();
   for (const query of ["c-0011", "jurgen kohler", "JÜRGEN", "juergen.koehler@", "+492214710100"]) {
     const { customers } = await search(query);
-    assert.ok(customers.some(({ customerId }) => customerId === "C-0011"), query);
+    assert.ok(
+      customers.some(({ customerId }) => customerId === "C-0011"),
+      query,
+    );
   }
   assert.deepEqual(await search("nobody-of-that-name"), { customers: [], total: 0 });
   assert.equal((await search("")).customers[0].customerId, HEROINE);
@@ -248,7 +270,11 @@ test("the search folds accents and finds by id, name, e-mail and phone", async (
 test("the CRM file is what its script makes, one unique person for each customer of the sample", () => {
   const kept = readFileSync(new URL("../data/crm.csv", import.meta.url), "utf8");
   assert.equal(kept, makeCrm());
-  const rows = kept.trimEnd().split("\n").slice(1).map((row) => row.split(","));
+  const rows = kept
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((row) => row.split(","));
   assert.equal(rows.length, 2_357);
   for (const column of [0, 1, 4]) {
     assert.equal(new Set(rows.map((row) => row[column])).size, rows.length);
@@ -272,18 +298,28 @@ test("filling sends the people as CSV and the purchases as NDJSON, and shows wha
   neighbour.calls = [];
   neighbour.status = 200;
   neighbour.answer = { accepted: 9, duplicates: 0, refused: [] };
-  const env = { CENTRAL_URL: `http://127.0.0.1:${neighbourServer.address().port}`, CENTRAL_KEY: "k" };
+  const env = {
+    CENTRAL_URL: `http://127.0.0.1:${neighbourServer.address().port}`,
+    CENTRAL_KEY: "k",
+  };
   assert.equal((await fill(env)).code, 0);
   const [people, purchases] = neighbour.calls;
   assert.deepEqual(
-    neighbour.calls.map(({ url, headers }) => [url, headers["content-type"], headers.authorization]),
+    neighbour.calls.map(({ url, headers }) => [
+      url,
+      headers["content-type"],
+      headers.authorization,
+    ]),
     [
       ["/v1/import/crm", "text/csv", "Bearer k"],
       ["/v1/import/shop", "application/x-ndjson", "Bearer k"],
     ],
   );
   assert.equal(people.body, makeCrm());
-  const rows = purchases.body.trimEnd().split("\n").map((row) => JSON.parse(row));
+  const rows = purchases.body
+    .trimEnd()
+    .split("\n")
+    .map((row) => JSON.parse(row));
   assert.equal(rows.length, 6_919);
   assert.deepEqual(rows[1], {
     type: "track",
@@ -298,16 +334,22 @@ test("filling sends the people as CSV and the purchases as NDJSON, and shows wha
   const refused = await fill(env);
   assert.equal(refused.code, 1);
   assert.match(refused.stdout, /line 3: bad_time: not a time/);
-  assert.match((await fill({ CENTRAL_URL: "" })).stderr, /^fill: CENTRAL_URL and CENTRAL_KEY must be set/);
+  assert.match(
+    (await fill({ CENTRAL_URL: "" })).stderr,
+    /^fill: CENTRAL_URL and CENTRAL_KEY must be set/,
+  );
 });
 
 test("a bad setting is one sentence", () => {
   const refused = (env, message) =>
-    assert.throws(() => readSettings({ DATA_DIR: folder, ...env }), (error) => {
-      assert.ok(error instanceof SettingError);
-      assert.match(error.message, message);
-      return true;
-    });
+    assert.throws(
+      () => readSettings({ DATA_DIR: folder, ...env }),
+      (error) => {
+        assert.ok(error instanceof SettingError);
+        assert.match(error.message, message);
+        return true;
+      },
+    );
   refused({ PORT: "eighty" }, /^PORT must be a number/);
   refused({ EDGE_URL: "ftp://edge" }, /^EDGE_URL must be an http or https address/);
   refused({ LOGIN_KEY_FILE: join(folder, "none.json") }, /^LOGIN_KEY_FILE .* cannot be used/);

@@ -61,7 +61,13 @@ export function startProduct() {
     announce(`${product.name} is in your basket.`);
     const { id, name, category, price } = product;
     track("Product Added", {
-      product_id: id, name, category, price, quantity, value: totalOf(lines), currency: CURRENCY,
+      product_id: id,
+      name,
+      category,
+      price,
+      quantity,
+      value: totalOf(lines),
+      currency: CURRENCY,
     });
   });
 }
@@ -110,8 +116,12 @@ function remove(line) {
   announce(`${line.name} is out of your basket.`);
   document.getElementById("main").focus({ preventScroll: true });
   track("Product Removed", {
-    product_id: line.id, name: line.name, price: line.price, quantity: line.quantity,
-    value: totalOf(lines), currency: CURRENCY,
+    product_id: line.id,
+    name: line.name,
+    price: line.price,
+    quantity: line.quantity,
+    value: totalOf(lines),
+    currency: CURRENCY,
   });
 }
 
@@ -120,7 +130,10 @@ function order() {
   if (lines.length === 0) return;
   const orderId = `W-${crypto.randomUUID().slice(0, 8).toUpperCase()}`;
   track("Order Completed", {
-    order_id: orderId, total: totalOf(lines), currency: CURRENCY, products: productsOf(lines),
+    order_id: orderId,
+    total: totalOf(lines),
+    currency: CURRENCY,
+    products: productsOf(lines),
     units: lines.reduce((sum, { quantity }) => sum + quantity, 0),
   });
   writeLines([]);

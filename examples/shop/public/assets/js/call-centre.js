@@ -23,7 +23,9 @@ async function search() {
     const { customers, total } = await getJson(`/api/customers?query=${encodeURIComponent(query)}`);
     element("search-results").replaceChildren(...customers.map(result));
     count.textContent =
-      query === "" ? `${total} customers; these are some of them.` : countText(customers.length, total);
+      query === ""
+        ? `${total} customers; these are some of them.`
+        : countText(customers.length, total);
   } catch (error) {
     count.textContent = `The search failed: ${error.message}.`;
   }
@@ -58,14 +60,17 @@ async function open(customer) {
   element("note-status").hidden = true;
   element("note-customer").value = customerId;
   element("note-title").textContent = `${firstName} ${lastName}, ${customerId}`;
-  const plan = contract === "linen_plan" ? `Linen Plan until ${contractEnd.slice(0, 10)}` : "no contract";
+  const plan =
+    contract === "linen_plan" ? `Linen Plan until ${contractEnd.slice(0, 10)}` : "no contract";
   element("note-about").textContent = `${plan}, tier ${tier}`;
   element("note-title").focus();
   await showNotes(customerId);
 }
 
 async function showNotes(customerId) {
-  const { notes } = await getJson(`/api/call-centre/notes?customerId=${encodeURIComponent(customerId)}`);
+  const { notes } = await getJson(
+    `/api/call-centre/notes?customerId=${encodeURIComponent(customerId)}`,
+  );
   element("note-list").replaceChildren(...(notes.length ? notes.map(noteItem) : [emptyItem()]));
 }
 

@@ -1,7 +1,7 @@
 //! The consent banner and the privacy settings. Both write through one function, so that what
 //! follows a choice is the same wherever it was made.
 
-import { BANNER, PURPOSES, announce, call, fill, slots } from "./edge.js";
+import { announce, BANNER, call, fill, PURPOSES, slots } from "./edge.js";
 
 let known = null;
 
@@ -107,5 +107,7 @@ export async function startPrivacy() {
   }
   show(known);
   status.textContent =
-    known.choice === "none" ? "You have not chosen yet." : "These are your settings on this device.";
+    known.choice === "none"
+      ? "You have not chosen yet."
+      : "These are your settings on this device.";
 }

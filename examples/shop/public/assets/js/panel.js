@@ -51,7 +51,9 @@ function inThisPage() {
   const rows = slots().map((slot) => {
     const { selvedge: placement, selvedgeOffer: offer, selvedgeDecision: decision } = slot.dataset;
     const reason = decided.get(placement)?.reason;
-    const value = offer ? `${offer}${reason ? `, ${sentence(reason)}` : ""}` : "the shop’s own text";
+    const value = offer
+      ? `${offer}${reason ? `, ${sentence(reason)}` : ""}`
+      : "the shop’s own text";
     return [placement, decision ? `${value} (${decision})` : value];
   });
   const box = section("In this page");
@@ -74,9 +76,16 @@ function explained(answer) {
   const profile = answer.profile ?? rest;
   const parts = [];
   const visitor = section("The visitor");
-  visitor.append(list(Object.entries(profile).filter(([name]) => name !== "known").map(rowOf)));
+  visitor.append(
+    list(
+      Object.entries(profile)
+        .filter(([name]) => name !== "known")
+        .map(rowOf),
+    ),
+  );
   parts.push(visitor);
-  for (const [name, placement] of entriesOf(decisions ?? placements)) parts.push(explainedPlacement(name, placement));
+  for (const [name, placement] of entriesOf(decisions ?? placements))
+    parts.push(explainedPlacement(name, placement));
   const raw = document.createElement("details");
   raw.append(text("summary", "All of it, as JSON"), text("pre", JSON.stringify(answer, null, 2)));
   parts.push(raw);

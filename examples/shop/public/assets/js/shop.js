@@ -1,6 +1,6 @@
 //! The entry of every page: what all pages do, then what the page's kind does.
 
-import { startAccount, showLogin } from "./account.js";
+import { showLogin, startAccount } from "./account.js";
 import { showBadge, startBasket, startProduct, viewProduct } from "./basket.js";
 import { startCallCentre } from "./call-centre.js";
 import { startBanner, startPrivacy } from "./consent.js";

@@ -1,5 +1,5 @@
-//! Replay: a recorded trace of inputs through the engine, for showing that every host gives the same
-//! bytes. Built for tests only; it must never be part of what a visitor loads.
+//! Replay: a recorded trace of inputs through the engine, for showing that every host gives the
+//! same bytes. Built for tests only; it must never be part of what a visitor loads.
 
 use std::collections::BTreeMap;
 

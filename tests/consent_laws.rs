@@ -85,7 +85,8 @@ proptest! {
             gpc: false,
             denied: PurposeSet::NONE.with(Purpose::ALL[denied]),
         };
-        let settings = ConsentSettings { never: PurposeSet::NONE.with(Purpose::Share), ..Default::default() };
+        let never = PurposeSet::NONE.with(Purpose::Share);
+        let settings = ConsentSettings { never, ..Default::default() };
         let effective = Effective::of(Some(&person), Some(&device), &signals, &settings);
         for purpose in Purpose::ALL {
             let no = person.choice(purpose) == Some(false)

@@ -93,8 +93,7 @@ fn short_lines(file: &File) -> Vec<String> {
         let columns = line.chars().count();
         // A web address and a row of a table cannot be broken.
         let whole = line.contains("://") || line.starts_with("//! |") || line.starts_with("/// |");
-        (columns > COLUMNS_MAX && !whole)
-            .then(|| format!("has {columns} columns of {COLUMNS_MAX}"))
+        (columns > COLUMNS_MAX && !whole).then(|| format!("has {columns} columns of {COLUMNS_MAX}"))
     })
 }
 

@@ -72,15 +72,16 @@ impl Printer {
     fn ids(&mut self, set: &IdSet) -> Value {
         self.listed = self.listed.saturating_add(set.len());
         if self.listed > MAX_LISTED_IDS {
-            let ranges: Vec<_> =
-                set.ranges().iter().map(|range| json!([range.first, range.last])).collect();
-            return json!({ "ranges": ranges });
+            let pairs = set.ranges().iter();
+            let ranges: Value =
+                pairs.map(|range| Value::from_iter([range.first, range.last])).collect();
+            return object([("ranges", ranges)]);
         }
         set.iter().map(Value::from).collect()
     }
 
     fn optional_ids(&mut self, set: Option<&IdSet>) -> Value {
-        set.map_or_else(|| json!([]), |set| self.ids(set))
+        set.map_or_else(|| Value::Array(Vec::new()), |set| self.ids(set))
     }
 
     fn tc(&mut self, string: &TcString) -> Value {
@@ -89,31 +90,31 @@ impl Printer {
             .restrictions
             .iter()
             .map(|restriction| {
-                json!({
-                    "purpose": restriction.purpose,
-                    "type": restriction.kind.as_type(),
-                    "vendors": self.ids(&restriction.vendors),
-                })
+                object([
+                    ("purpose", restriction.purpose.into()),
+                    ("type", restriction.kind.as_type().into()),
+                    ("vendors", self.ids(&restriction.vendors)),
+                ])
             })
             .collect();
-        let mut fields = json!({
-            "created": time(string.created_ds),
-            "cmpId": string.cmp_id,
-            "vlv": string.vendor_list_version,
-            "policyVersion": string.policy_version,
-            "isServiceSpecific": string.is_service_specific,
-            "publisherCC": string.publisher_country.as_str(),
-            "purposeOneTreatment": string.purpose_one_treatment,
-            "specialFeatures": flag_ids(string.special_features),
-            "purposeConsents": flag_ids(string.purpose_consents),
-            "purposeLI": flag_ids(string.purpose_legitimate_interests),
-            "vendorConsents": self.ids(&string.vendor_consents),
-            "vendorLI": self.ids(&string.vendor_legitimate_interests),
-            "vendorsDisclosed": self.optional_ids(string.vendors_disclosed.as_ref()),
-            "pubConsents": flag_ids(publisher.consents),
-            "pubLI": flag_ids(publisher.legitimate_interests),
-            "restrictions": restrictions,
-        });
+        let mut fields = object([
+            ("created", time(string.created_ds)),
+            ("cmpId", string.cmp_id.into()),
+            ("vlv", string.vendor_list_version.into()),
+            ("policyVersion", string.policy_version.into()),
+            ("isServiceSpecific", string.is_service_specific.into()),
+            ("publisherCC", string.publisher_country.as_str().into()),
+            ("purposeOneTreatment", string.purpose_one_treatment.into()),
+            ("specialFeatures", flag_ids(string.special_features)),
+            ("purposeConsents", flag_ids(string.purpose_consents)),
+            ("purposeLI", flag_ids(string.purpose_legitimate_interests)),
+            ("vendorConsents", self.ids(&string.vendor_consents)),
+            ("vendorLI", self.ids(&string.vendor_legitimate_interests)),
+            ("vendorsDisclosed", self.optional_ids(string.vendors_disclosed.as_ref())),
+            ("pubConsents", flag_ids(publisher.consents)),
+            ("pubLI", flag_ids(publisher.legitimate_interests)),
+            ("restrictions", restrictions.into()),
+        ]);
         if self.all_fields {
             self.add_remaining(string, &publisher, &mut fields);
         }
@@ -130,19 +131,19 @@ impl Printer {
         .into_iter()
         .filter_map(|(name, present)| present.then_some(name))
         .collect();
-        let more = json!({
-            "version": 2,
-            "lastUpdated": time(string.updated_ds),
-            "cmpVersion": string.cmp_version,
-            "consentScreen": string.consent_screen,
-            "consentLanguage": string.consent_language.as_str(),
-            "useNonStandardTexts": string.use_non_standard_texts,
-            "vendorsAllowed": self.optional_ids(string.vendors_allowed.as_ref()),
-            "pubCustomConsents": flag_ids(publisher.custom_consents),
-            "pubCustomLI": flag_ids(publisher.custom_legitimate_interests),
-            "isVoid": string.is_void(),
-            "segments": segments,
-        });
+        let more = object([
+            ("version", 2.into()),
+            ("lastUpdated", time(string.updated_ds)),
+            ("cmpVersion", string.cmp_version.into()),
+            ("consentScreen", string.consent_screen.into()),
+            ("consentLanguage", string.consent_language.as_str().into()),
+            ("useNonStandardTexts", string.use_non_standard_texts.into()),
+            ("vendorsAllowed", self.optional_ids(string.vendors_allowed.as_ref())),
+            ("pubCustomConsents", flag_ids(publisher.custom_consents)),
+            ("pubCustomLI", flag_ids(publisher.custom_legitimate_interests)),
+            ("isVoid", string.is_void().into()),
+            ("segments", segments.into()),
+        ]);
         if let (Value::Object(fields), Value::Object(more)) = (fields, more) {
             fields.extend(more);
         }
@@ -177,90 +178,90 @@ impl Printer {
     }
 
     fn us_privacy(&self, privacy: &UsPrivacy) -> Value {
-        json!({
-            "Version": 1,
-            "Notice": privacy.notice.as_char().to_string(),
-            "OptOutSale": privacy.opt_out_sale.as_char().to_string(),
-            "LspaCovered": privacy.lspa_covered.as_char().to_string(),
-        })
+        object([
+            ("Version", 1.into()),
+            ("Notice", privacy.notice.as_char().to_string().into()),
+            ("OptOutSale", privacy.opt_out_sale.as_char().to_string().into()),
+            ("LspaCovered", privacy.lspa_covered.as_char().to_string().into()),
+        ])
     }
 
     fn restrictions(&mut self, restrictions: &[Restriction]) -> Value {
         restrictions
             .iter()
             .map(|restriction| {
-                json!({
-                    "key": restriction.purpose,
-                    "type": restriction.kind.as_type(),
-                    "ids": self.ids(&restriction.vendors),
-                })
+                object([
+                    ("key", restriction.purpose.into()),
+                    ("type", restriction.kind.as_type().into()),
+                    ("ids", self.ids(&restriction.vendors)),
+                ])
             })
             .collect()
     }
 
     fn tcf_eu(&mut self, string: &TcString) -> Value {
         let publisher = string.publisher.unwrap_or(NOTHING_PUBLISHED);
-        json!({
-            "Version": 2,
-            "Created": time(string.created_ds),
-            "LastUpdated": time(string.updated_ds),
-            "CmpId": string.cmp_id,
-            "CmpVersion": string.cmp_version,
-            "ConsentScreen": string.consent_screen,
-            "ConsentLanguage": string.consent_language.as_str(),
-            "VendorListVersion": string.vendor_list_version,
-            "PolicyVersion": string.policy_version,
-            "IsServiceSpecific": string.is_service_specific,
-            "UseNonStandardStacks": string.use_non_standard_texts,
-            "SpecialFeatureOptins": flags(string.special_features),
-            "PurposeConsents": flags(string.purpose_consents),
-            "PurposeLegitimateInterests": flags(string.purpose_legitimate_interests),
-            "PurposeOneTreatment": string.purpose_one_treatment,
-            "PublisherCountryCode": string.publisher_country.as_str(),
-            "VendorConsents": self.ids(&string.vendor_consents),
-            "VendorLegitimateInterests": self.ids(&string.vendor_legitimate_interests),
-            "PublisherRestrictions": self.restrictions(&string.restrictions),
-            "PublisherPurposesSegmentType": 3,
-            "PublisherConsents": flags(publisher.consents),
-            "PublisherLegitimateInterests": flags(publisher.legitimate_interests),
-            "NumCustomPurposes": publisher.custom_consents.width(),
-            "PublisherCustomConsents": flags(publisher.custom_consents),
-            "PublisherCustomLegitimateInterests": flags(publisher.custom_legitimate_interests),
-            "VendorsAllowedSegmentType": 2,
-            "VendorsAllowed": self.optional_ids(string.vendors_allowed.as_ref()),
-            "VendorsDisclosedSegmentType": 1,
-            "VendorsDisclosed": self.optional_ids(string.vendors_disclosed.as_ref()),
-        })
+        object([
+            ("Version", 2.into()),
+            ("Created", time(string.created_ds)),
+            ("LastUpdated", time(string.updated_ds)),
+            ("CmpId", string.cmp_id.into()),
+            ("CmpVersion", string.cmp_version.into()),
+            ("ConsentScreen", string.consent_screen.into()),
+            ("ConsentLanguage", string.consent_language.as_str().into()),
+            ("VendorListVersion", string.vendor_list_version.into()),
+            ("PolicyVersion", string.policy_version.into()),
+            ("IsServiceSpecific", string.is_service_specific.into()),
+            ("UseNonStandardStacks", string.use_non_standard_texts.into()),
+            ("SpecialFeatureOptins", flags(string.special_features)),
+            ("PurposeConsents", flags(string.purpose_consents)),
+            ("PurposeLegitimateInterests", flags(string.purpose_legitimate_interests)),
+            ("PurposeOneTreatment", string.purpose_one_treatment.into()),
+            ("PublisherCountryCode", string.publisher_country.as_str().into()),
+            ("VendorConsents", self.ids(&string.vendor_consents)),
+            ("VendorLegitimateInterests", self.ids(&string.vendor_legitimate_interests)),
+            ("PublisherRestrictions", self.restrictions(&string.restrictions)),
+            ("PublisherPurposesSegmentType", 3.into()),
+            ("PublisherConsents", flags(publisher.consents)),
+            ("PublisherLegitimateInterests", flags(publisher.legitimate_interests)),
+            ("NumCustomPurposes", publisher.custom_consents.width().into()),
+            ("PublisherCustomConsents", flags(publisher.custom_consents)),
+            ("PublisherCustomLegitimateInterests", flags(publisher.custom_legitimate_interests)),
+            ("VendorsAllowedSegmentType", 2.into()),
+            ("VendorsAllowed", self.optional_ids(string.vendors_allowed.as_ref())),
+            ("VendorsDisclosedSegmentType", 1.into()),
+            ("VendorsDisclosed", self.optional_ids(string.vendors_disclosed.as_ref())),
+        ])
     }
 
     fn tcf_canada(&mut self, string: &CanadaTc) -> Value {
         let publisher = string.publisher.unwrap_or(NOTHING_PUBLISHED);
-        json!({
-            "Version": 1,
-            "Created": time(string.created_ds),
-            "LastUpdated": time(string.updated_ds),
-            "CmpId": string.cmp_id,
-            "CmpVersion": string.cmp_version,
-            "ConsentScreen": string.consent_screen,
-            "ConsentLanguage": string.consent_language.as_str(),
-            "VendorListVersion": string.vendor_list_version,
-            "TcfPolicyVersion": string.policy_version,
-            "UseNonStandardStacks": string.use_non_standard_stacks,
-            "SpecialFeatureExpressConsent": flags(string.special_features),
-            "PurposesExpressConsent": flags(string.purposes_express),
-            "PurposesImpliedConsent": flags(string.purposes_implied),
-            "VendorExpressConsent": self.ids(&string.vendors_express),
-            "VendorImpliedConsent": self.ids(&string.vendors_implied),
-            "PubRestrictions": self.restrictions(&string.restrictions),
-            "PubPurposesSegmentType": 3,
-            "PubPurposesExpressConsent": flags(publisher.consents),
-            "PubPurposesImpliedConsent": flags(publisher.legitimate_interests),
-            "NumCustomPurposes": publisher.custom_consents.width(),
-            "CustomPurposesExpressConsent": flags(publisher.custom_consents),
-            "CustomPurposesImpliedConsent": flags(publisher.custom_legitimate_interests),
-            "DisclosedVendorsSegmentType": 1,
-            "DisclosedVendors": self.optional_ids(string.vendors_disclosed.as_ref()),
-        })
+        object([
+            ("Version", 1.into()),
+            ("Created", time(string.created_ds)),
+            ("LastUpdated", time(string.updated_ds)),
+            ("CmpId", string.cmp_id.into()),
+            ("CmpVersion", string.cmp_version.into()),
+            ("ConsentScreen", string.consent_screen.into()),
+            ("ConsentLanguage", string.consent_language.as_str().into()),
+            ("VendorListVersion", string.vendor_list_version.into()),
+            ("TcfPolicyVersion", string.policy_version.into()),
+            ("UseNonStandardStacks", string.use_non_standard_stacks.into()),
+            ("SpecialFeatureExpressConsent", flags(string.special_features)),
+            ("PurposesExpressConsent", flags(string.purposes_express)),
+            ("PurposesImpliedConsent", flags(string.purposes_implied)),
+            ("VendorExpressConsent", self.ids(&string.vendors_express)),
+            ("VendorImpliedConsent", self.ids(&string.vendors_implied)),
+            ("PubRestrictions", self.restrictions(&string.restrictions)),
+            ("PubPurposesSegmentType", 3.into()),
+            ("PubPurposesExpressConsent", flags(publisher.consents)),
+            ("PubPurposesImpliedConsent", flags(publisher.legitimate_interests)),
+            ("NumCustomPurposes", publisher.custom_consents.width().into()),
+            ("CustomPurposesExpressConsent", flags(publisher.custom_consents)),
+            ("CustomPurposesImpliedConsent", flags(publisher.custom_legitimate_interests)),
+            ("DisclosedVendorsSegmentType", 1.into()),
+            ("DisclosedVendors", self.optional_ids(string.vendors_disclosed.as_ref())),
+        ])
     }
 }
 
@@ -271,6 +272,11 @@ const NOTHING_PUBLISHED: PublisherTc = PublisherTc {
     custom_consents: Flags::none(0),
     custom_legitimate_interests: Flags::none(0),
 };
+
+/// An object of values that are moved in; `json!` would copy each, and lists of vendors are long.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
 
 fn section_key(section: &GppSection) -> String {
     section.name().map_or_else(|| format!("section{}", section.id), str::to_owned)

@@ -15,11 +15,28 @@ mod eval;
 mod facts;
 mod image;
 mod index;
+mod number;
 mod operators;
 mod pattern;
 mod truth;
 mod value;
 mod version;
+
+/// What the compiler builds an image with.
+#[cfg(feature = "compile")]
+pub(crate) mod draft {
+    pub(crate) use super::calendar::{duration_in_range, format_duration, format_time, part_named};
+    pub(crate) use super::eval::Draft;
+    pub(crate) use super::image::{Image, KeySet, Node, Op, SlotDef};
+    pub(crate) use super::number::{double_key, to_double, to_int};
+    pub(crate) use super::operators::Val;
+    #[cfg(test)]
+    pub(crate) use super::pattern::Threads;
+    pub(crate) use super::pattern::{Program, Step};
+    pub(crate) use super::truth::{Code, Fail};
+    pub(crate) use super::value::Kind;
+    pub(crate) use super::version::Version;
+}
 
 use std::ops::ControlFlow;
 
@@ -170,6 +187,28 @@ impl Rules {
     /// The rules of a group in ascending rank.
     pub fn members(&self, group: GroupId) -> impl Iterator<Item = RuleId> + '_ {
         self.image.groups.get(at(group.0)).into_iter().flatten().map(|rule| RuleId(*rule))
+    }
+
+    /// The slots that a rule reads, with those of the audiences that it asks for.
+    #[cfg(feature = "compile")]
+    pub fn slots_of(&self, rule: RuleId) -> impl Iterator<Item = Slot> + use<> {
+        let mut slots = std::collections::BTreeSet::new();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut open = self.image.rules.get(at(rule.0)).cloned().unwrap_or_default();
+        while let Some(place) = open.pop() {
+            let Some(node) = self.image.nodes.get(at(place)) else { continue };
+            if !seen.insert(place) {
+                continue;
+            }
+            let slot = match node.op {
+                image::Op::Slot | image::Op::Has => u16::try_from(node.a).ok(),
+                image::Op::Key => self.keys.get(at(node.a)).map(|key| key.slot),
+                _ => None,
+            };
+            slots.extend(slot.map(|slot| Slot(self.version_of(slot).unwrap_or(slot))));
+            open.extend(self.image.children(*node));
+        }
+        slots.into_iter()
     }
 
     /// The same without the places of conjuncts in their sources: what a page gets.

@@ -1,1 +1,2 @@
 //! The workspace compiler.
+pub mod cel;

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use super::calendar::{part_of_duration, part_of_time};
 use super::facts::{Facts, MISSING};
 use super::image::{Node, Op};
+use super::number::to_double;
 use super::operators::{Val, arithmetic, compare, convert, equal, index, negate, size, text_test};
 use super::pattern::Threads;
 use super::truth::{Code, Fail, Truth};
@@ -81,18 +82,11 @@ impl<'r, 's> Run<'r, 's> {
     pub fn number(&mut self, node: u32) -> Result<f64, Fail> {
         self.steps = STEPS;
         let number = match self.eval(node, None)? {
-            Val::Int(v) => v as f64,
+            Val::Int(v) => to_double(v),
             Val::Double(v) => v,
             _ => return Err(Code::NoOverload.into()),
         };
         if number.is_finite() { Ok(number) } else { Err(Code::NotFinite.into()) }
-    }
-
-    /// The value of a node without variables around it.
-    #[cfg(feature = "compile")]
-    pub fn value(&mut self, node: u32) -> Outcome<'r> {
-        self.steps = STEPS;
-        self.eval(node, None)
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), Fail> {
@@ -326,6 +320,32 @@ impl<'r, 's> Run<'r, 's> {
             }
         }
         Ok(if op == Op::ExistsOne { Val::Bool(found.len() == 1) } else { Val::List(found) })
+    }
+}
+
+/// Rules under construction, so that what is constant is computed by what will run.
+#[cfg(feature = "compile")]
+#[derive(Default)]
+pub(crate) struct Draft {
+    rules: Rules,
+    scratch: Scratch,
+}
+
+#[cfg(feature = "compile")]
+impl Draft {
+    pub fn image(&self) -> &super::Image {
+        &self.rules.image
+    }
+
+    pub fn image_mut(&mut self) -> &mut super::Image {
+        &mut self.rules.image
+    }
+
+    /// What a node comes to that reads no facts.
+    pub fn value(&mut self, node: u32) -> Result<Val<'static>, Fail> {
+        let facts = Facts::default();
+        let mut run = Run::new(&self.rules, &facts, &mut self.scratch);
+        run.eval(node, None).map(Val::into_owned)
     }
 }
 

@@ -2,6 +2,7 @@
 //! lies looked up when it is set. It must never know which conditions read it.
 
 use super::calendar::parse_time;
+use super::number::{double_key, to_double, whole};
 use super::value::{Kind, Value};
 use super::version::Version;
 use super::{Rules, Slot};
@@ -163,7 +164,7 @@ impl<'a> Scalar<'a> {
             | (Kind::String, Self::Text(_))
             | (Kind::Timestamp, Self::Timestamp(_))
             | (Kind::Duration, Self::Duration(_)) => self,
-            (Kind::Double, Self::Int(v)) => Self::Double(v as f64),
+            (Kind::Double, Self::Int(v)) => Self::Double(to_double(v)),
             (Kind::Int, Self::Double(v)) => Self::Int(whole(v)?),
             (Kind::Timestamp, Self::Text(v)) => Self::Timestamp(parse_time(v)?),
             _ => return None,
@@ -201,19 +202,4 @@ impl<'a> Scalar<'a> {
             (held, scalar) => *held = scalar.to_value(),
         }
     }
-}
-
-/// The integer that a whole double stands for.
-pub(super) fn whole(v: f64) -> Option<i64> {
-    let int = v as i64;
-    (int as f64 == v && int != i64::MAX).then_some(int)
-}
-
-/// A number that orders doubles as they compare: both zeroes are one, NaN comes last.
-pub(crate) fn double_key(v: f64) -> i64 {
-    if v.is_nan() {
-        return i64::MAX;
-    }
-    let bits = (v + 0.0).to_bits().cast_signed();
-    if bits < 0 { bits ^ i64::MAX } else { bits }
 }

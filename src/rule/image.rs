@@ -181,3 +181,52 @@ pub struct Image {
     /// Group to its rules, in ascending rank.
     pub groups: Vec<Vec<u32>>,
 }
+
+#[cfg(feature = "compile")]
+impl Image {
+    /// The nodes in the list that a node stands over.
+    pub fn args_of(&self, node: Node) -> &[u32] {
+        let (from, len) = match node.op {
+            Op::If => (node.a, 3),
+            Op::And | Op::Or | Op::List => (node.a, node.b),
+            _ => return &[],
+        };
+        let from = from as usize;
+        self.args.get(from..from.saturating_add(len as usize)).unwrap_or(&[])
+    }
+
+    /// The nodes that a node stands over.
+    pub fn children(&self, node: Node) -> Vec<u32> {
+        match node.op {
+            Op::False
+            | Op::True
+            | Op::Int
+            | Op::Double
+            | Op::Text
+            | Op::Timestamp
+            | Op::Duration
+            | Op::Version
+            | Op::Slot
+            | Op::Has
+            | Op::Local
+            | Op::Key
+            | Op::Fail => Vec::new(),
+            Op::Predicate => self.predicates.get(node.a as usize).copied().into_iter().collect(),
+            Op::List | Op::And | Op::Or | Op::If => self.args_of(node).to_vec(),
+            Op::Holds
+            | Op::Not
+            | Op::Negate
+            | Op::Size
+            | Op::Matches
+            | Op::ToInt
+            | Op::ToDouble
+            | Op::ToText
+            | Op::ToBool
+            | Op::ToTimestamp
+            | Op::ToDuration
+            | Op::ToVersion
+            | Op::Part => vec![node.a],
+            _ => vec![node.a, node.b],
+        }
+    }
+}

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::calendar::{duration_in_range, parse_duration, parse_time, time_in_range};
-use super::facts::whole;
 use super::image::Op;
+use super::number::{to_double, whole};
 use super::truth::{Code, Fail};
 use super::value::Value;
 use super::version::Version;
@@ -56,6 +56,24 @@ impl<'r> Val<'r> {
         }
     }
 
+    /// Free of what it was borrowed from.
+    #[cfg(feature = "compile")]
+    pub fn into_owned(self) -> Val<'static> {
+        match self {
+            Val::Bool(v) => Val::Bool(v),
+            Val::Int(v) => Val::Int(v),
+            Val::Double(v) => Val::Double(v),
+            Val::Text(v) => Val::Text(Cow::Owned(v.into_owned())),
+            Val::Timestamp(v) => Val::Timestamp(v),
+            Val::Duration(v) => Val::Duration(v),
+            Val::Version(v) => Val::Version(Cow::Owned(v.into_owned())),
+            list => {
+                let entries = (0..list.entries().unwrap_or(0)).filter_map(|at| list.entry(at));
+                Val::List(entries.map(Val::into_owned).collect())
+            }
+        }
+    }
+
     /// About how many steps it takes to look through this.
     pub fn weight(&self) -> usize {
         match self {
@@ -88,8 +106,8 @@ pub(crate) fn compare(a: &Val<'_>, b: &Val<'_>) -> Result<Option<Ordering>, Code
         | (Val::Timestamp(a), Val::Timestamp(b))
         | (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(b)),
         (Val::Double(a), Val::Double(b)) => a.partial_cmp(b),
-        (Val::Int(a), Val::Double(b)) => (*a as f64).partial_cmp(b),
-        (Val::Double(a), Val::Int(b)) => a.partial_cmp(&(*b as f64)),
+        (Val::Int(a), Val::Double(b)) => to_double(*a).partial_cmp(b),
+        (Val::Double(a), Val::Int(b)) => a.partial_cmp(&to_double(*b)),
         (Val::Text(a), Val::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
         (Val::Version(a), Val::Version(b)) => {
             Version::parse(a).zip(Version::parse(b)).map(|(a, b)| a.compare(&b))
@@ -197,7 +215,7 @@ pub(crate) fn convert<'r>(op: Op, v: Val<'r>) -> Result<Val<'r>, Fail> {
         (Op::ToInt, Val::Double(v)) => Val::Int(whole(v.trunc()).filter(inner).ok_or(far)?),
         (Op::ToInt, Val::Timestamp(v)) => Val::Int(v.div_euclid(1_000)),
         (Op::ToInt, Val::Text(v)) => Val::Int(parse_int(&v).ok_or(bad)?),
-        (Op::ToDouble, Val::Int(v)) => Val::Double(v as f64),
+        (Op::ToDouble, Val::Int(v)) => Val::Double(to_double(v)),
         (Op::ToDouble, Val::Double(v)) => Val::Double(v),
         (Op::ToText, Val::Text(v) | Val::Version(v)) => Val::Text(v),
         (Op::ToText, Val::Bool(v)) => Val::Text(Cow::Borrowed(if v { "true" } else { "false" })),

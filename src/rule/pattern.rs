@@ -56,21 +56,14 @@ impl Program {
             place = place.wrapping_add(1);
             next.clear();
             // Threads that step over `char` go to `next`; a match may begin at any place.
-            let mut from = 0;
+            let mut waiting = now.iter().copied();
             open.clear();
             open.push(0);
-            loop {
-                let Some(at) = open.pop().or_else(|| {
-                    from += 1;
-                    now.get(from - 1).copied()
-                }) else {
-                    break;
-                };
+            while let Some(at) = open.pop().or_else(|| waiting.next()) {
                 let Some(seen) = entered.get_mut(usize::from(at)) else { continue };
-                if *seen == place {
+                if std::mem::replace(seen, place) == place {
                     continue;
                 }
-                *seen = place;
                 let goes_on = match self.0.get(usize::from(at)) {
                     Some(Step::Match) => return true,
                     Some(Step::Split(a, b)) => {

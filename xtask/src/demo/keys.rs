@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Context, Error, Result};
 use crate::{files, paths, step, tools};
@@ -21,13 +21,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The key that login tokens are checked with, as a JWK.
+    /// The key that login tokens are checked with, as a workspace lists it.
     pub fn login_public(&self) -> Value {
-        let mut key = self.login_key.clone();
-        if let Some(fields) = key.as_object_mut() {
-            fields.remove("d");
-        }
-        key
+        let public = self.login_key.get("x").cloned().unwrap_or_default();
+        json!({ "kid": self.login_kid(), "alg": "EdDSA", "publicKey": public })
     }
 
     pub fn login_kid(&self) -> &str {

@@ -4,8 +4,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-
 use super::keys::Keys;
 use super::{Ports, TENANT};
 use crate::error::Result;
@@ -46,10 +44,8 @@ pub fn shop(state: &Path, ports: Ports, keys: &Keys) -> Result<Part> {
 pub fn edge(state: &Path, ports: Ports, keys: &Keys) -> Result<Part> {
     let secrets = state.join("edge.vars");
     // In a file for its owner, not among the arguments, which every user of the machine can list.
-    let login_keys = json!({ "keys": [keys.login_public()] });
     let text = format!(
-        "TENANT_KEY='{}'\nCOOKIE_KEYS='{}'\nWRITE_KEY='{}'\nADMIN_KEY='{}'\nCENTRAL_KEY='{}'\n\
-         LOGIN_KEYS='{login_keys}'\n",
+        "TENANT_KEY='{}'\nCOOKIE_KEYS='{}'\nWRITE_KEY='{}'\nADMIN_KEY='{}'\nCENTRAL_KEY='{}'\n",
         keys.tenant_key, keys.cookie_keys, keys.write_key, keys.admin_key, keys.central_key,
     );
     files::write_secret(&secrets, text.as_bytes())?;
@@ -66,6 +62,8 @@ pub fn edge(state: &Path, ports: Ports, keys: &Keys) -> Result<Part> {
         .arg("--persist-to")
         .arg(state.join("edge"))
         .env("SELVEDGE_BUILT", "1")
+        // Else wrangler asks Cloudflare where this machine is.
+        .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
         .env("WRANGLER_LOG_PATH", state.join("wrangler"));
     Part::start("edge", &mut command, &state.join("edge.log"))
 }

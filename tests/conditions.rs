@@ -625,7 +625,10 @@ fn a_rule_tells_the_slots_that_it_reads() {
     let mut compiler = Compiler::new(schema());
     compiler.declare_audience("loyal", "profile.tier == 'gold' || has(profile.sizes)");
     let rule = compiler
-        .condition("!inAudience('loyal') && semver(profile.app_version) > semver('1.0.0') && now > timestamp(0)")
+        .condition(
+            "!inAudience('loyal') && semver(profile.app_version) > semver('1.0.0') \
+             && now > timestamp(0)",
+        )
         .unwrap();
     let (rules, _) = compiler.finish();
     let mut paths: Vec<_> = rules.slots_of(rule).filter_map(|slot| rules.path(slot)).collect();

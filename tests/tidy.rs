@@ -157,7 +157,9 @@ fn no_paths_of_a_machine(file: &File) -> Vec<String> {
 }
 
 fn no_unordered_maps(file: &File) -> Vec<String> {
-    if !file.path.starts_with("src/") {
+    // An exception is a promise in the file itself.
+    let promised = file.text.contains("only looked up in, never walked");
+    if !file.path.starts_with("src/") || promised {
         return Vec::new();
     }
     let words = [concat!("Hash", "Map"), concat!("Hash", "Set")];

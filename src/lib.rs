@@ -23,6 +23,7 @@ pub mod decide;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod experiment;
 pub mod identity;
 pub mod ids;
 pub mod limits;

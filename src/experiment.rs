@@ -1,0 +1,137 @@
+//! Experiments: which variant a profile sees, by GrowthBook's public hash (version 2), so that its
+//! SDKs and published cases agree with us. It must never draw randomness: the same profile and seed
+//! give the same variant everywhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rule::RuleId;
+
+/// A part of the unit interval, from inclusive, until exclusive.
+pub type Range = (f64, f64);
+
+/// FNV-1a with 32 bits over UTF-8 (draft-eastlake-fnv).
+fn fnv1a(parts: &[&str]) -> u32 {
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in parts.iter().flat_map(|part| part.bytes()) {
+        hash ^= u32::from(byte);
+        hash = hash.wrapping_mul(0x0100_0193);
+    }
+    hash
+}
+
+/// Decimal digits of a 32-bit number, without the formatting machinery.
+fn digits(mut number: u32, buffer: &mut [u8; 10]) -> &str {
+    let mut start = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        start = start.saturating_sub(1);
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.get(start..).and_then(|tail| core::str::from_utf8(tail).ok()).unwrap_or_default()
+}
+
+/// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;
+/// version 1 (a thousand steps) is kept for namespaces. None for any other version.
+pub fn hash(seed: &str, value: &str, version: u8) -> Option<f64> {
+    match version {
+        1 => Some(f64::from(fnv1a(&[value, seed]) % 1_000) / 1_000.0),
+        2 => {
+            let mut buffer = [0; 10];
+            let first = fnv1a(&[seed, value]);
+            Some(f64::from(fnv1a(&[digits(first, &mut buffer)]) % 10_000) / 10_000.0)
+        }
+        _ => None,
+    }
+}
+
+/// Equal weights for `count` variants.
+pub fn equal_weights(count: usize) -> Vec<f64> {
+    let count_u32 = u32::try_from(count).unwrap_or(u32::MAX);
+    vec![1.0 / f64::from(count_u32.max(1)); count]
+}
+
+/// The ranges of `count` variants: coverage is held to 0..=1, and weights that do not fit the count
+/// or do not add up to about one become equal. A workspace with such weights is refused when
+/// published; the rule is here so that both ends compute the same.
+pub fn bucket_ranges(count: usize, coverage: f64, weights: Option<&[f64]>) -> Vec<Range> {
+    let coverage = if coverage.is_nan() { 0.0 } else { coverage.clamp(0.0, 1.0) };
+    let fits = |weights: &&[f64]| {
+        weights.len() == count && (0.99..=1.01).contains(&weights.iter().sum::<f64>())
+    };
+    let equal;
+    let weights = match weights.filter(fits) {
+        Some(weights) => weights,
+        None => {
+            equal = equal_weights(count);
+            &equal
+        }
+    };
+    let mut start = 0.0;
+    weights
+        .iter()
+        .map(|weight| {
+            let range = (start, start + coverage * weight);
+            start += weight;
+            range
+        })
+        .collect()
+}
+
+/// The variant whose range holds `at`.
+pub fn choose(at: f64, ranges: &[Range]) -> Option<usize> {
+    ranges.iter().position(|(from, until)| at >= *from && at < *until)
+}
+
+/// A part of a namespace: experiments that share one never overlap in people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// The part that belongs to the experiment.
+    pub range: Range,
+}
+
+impl Namespace {
+    /// Whether a unit falls into this part.
+    pub fn holds(&self, unit: &str) -> bool {
+        let mut seed = String::with_capacity(self.name.len().saturating_add(2));
+        seed.push_str("__");
+        seed.push_str(&self.name);
+        hash(&seed, unit, 1).is_some_and(|at| at >= self.range.0 && at < self.range.1)
+    }
+}
+
+/// An experiment: variants by weight, for the part of the profiles that it covers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// Its name.
+    pub name: String,
+    /// The hash's seed.
+    pub seed: String,
+    /// Names of its variants.
+    pub variants: Vec<String>,
+    /// Their ranges.
+    pub ranges: Vec<Range>,
+    /// Who takes part; None is everybody.
+    pub rule: Option<RuleId>,
+    /// Its part of a namespace.
+    pub namespace: Option<Namespace>,
+    /// Another experiment, and the variant of it that one must see: indices.
+    pub prerequisite: Option<(u16, u16)>,
+    /// Whether this is a holdout: its first variant sees no offer that names it.
+    pub holdout: bool,
+}
+
+impl Experiment {
+    /// The variant that the hash gives a unit; rule and prerequisite are the caller's to check.
+    pub fn variant_of(&self, unit: &str) -> Option<u16> {
+        if self.namespace.as_ref().is_some_and(|namespace| !namespace.holds(unit)) {
+            return None;
+        }
+        let at = hash(&self.seed, unit, 2)?;
+        choose(at, &self.ranges).and_then(|variant| u16::try_from(variant).ok())
+    }
+}

@@ -11,6 +11,35 @@ pub const CALL_BYTES: usize = 16 * 1024;
 pub const WORKSPACE_BYTES: usize = 8 * 1024 * 1024;
 /// Largest body of one sync message, either way.
 pub const SYNC_BYTES: usize = 4 * 1024 * 1024;
+/// Mistakes of one workspace that are told at once; of more only the number.
+pub const MISTAKES: usize = 500;
+/// Bytes of a name that the workspace gives to an offer, a placement, an audience or a field: they
+/// stand in every decision and every page.
+pub const KEY_BYTES: usize = 64;
+/// Languages of one workspace. More than any shop offers; bounds the image with `OFFERS`.
+pub const LANGUAGES: usize = 50;
+/// Placements of one workspace. Each carries its own index over its offers.
+pub const PLACEMENTS: usize = 200;
+/// Placements that one offer may stand in.
+pub const PLACEMENTS_PER_OFFER: usize = 16;
+/// Audiences of one workspace.
+pub const AUDIENCES: usize = 2_000;
+/// Computed traits of one workspace. Each is counted for every profile.
+pub const COMPUTED: usize = 256;
+/// Events that one workspace declares.
+pub const EVENTS: usize = 1_000;
+/// Caps of one offer.
+pub const CAPS: usize = 8;
+/// Weekly windows of one schedule.
+pub const WEEKLY_WINDOWS: usize = 50;
+/// Fields of one content.
+pub const CONTENT_FIELDS: usize = 16;
+/// Login keys of one workspace: the current one, the next one, and some for other apps.
+pub const LOGIN_KEYS: usize = 16;
+/// Entries of the workspace's own lists of blocked values and of regions.
+pub const SETTINGS_ENTRIES: usize = 1_000;
+/// Longest sliding window or cool-down.
+pub const WINDOW_MS: i64 = 3_660 * 24 * 60 * 60 * 1_000;
 /// JSON nesting that is read at all; deeper input is refused before a parser sees it.
 pub const JSON_DEPTH: usize = 32;
 /// Events in one batch. Bounds the time one object spends on one caller.

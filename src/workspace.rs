@@ -179,7 +179,7 @@ pub struct Workspace {
     pub identity: IdentitySettings,
     /// Which offer a rule belongs to, by rule: made by [`Workspace::index`].
     #[serde(skip)]
-    by_rule: Vec<(RuleId, u32)>,
+    pub(crate) by_rule: Vec<(RuleId, u32)>,
 }
 
 impl Workspace {
@@ -200,6 +200,48 @@ impl Workspace {
     /// Whether a page may not evaluate this offer's condition itself: it reads what is not public.
     pub fn is_private(&self, offer: &Offer) -> bool {
         offer.private
+    }
+
+    /// The part that a page may hold: the page's placements and offers, public traits, and no
+    /// identity rules. The version stays, since both parts decide alike. Conditions stay whole: an
+    /// offer's private condition is answered by the edge and never evaluated in the page.
+    #[must_use]
+    pub fn for_page(&self) -> Self {
+        let mut placements: Vec<Placement> =
+            self.placements.iter().filter(|one| one.at == Where::Page).cloned().collect();
+        let mut moved: Vec<Option<u32>> = vec![None; self.offers.len()];
+        let mut offers = Vec::new();
+        for (at, offer) in self.offers.iter().enumerate() {
+            let here = |placement: &Placement| {
+                placement.offers.iter().any(|known| usize::try_from(*known) == Ok(at))
+            };
+            if placements.iter().any(here)
+                && let Some(slot) = moved.get_mut(at)
+            {
+                *slot = u32::try_from(offers.len()).ok();
+                offers.push(offer.clone());
+            }
+        }
+        let to_new = |old: &u32| *moved.get(usize::try_from(*old).ok()?)?;
+        for placement in &mut placements {
+            placement.offers = placement.offers.iter().filter_map(to_new).collect();
+        }
+        Self {
+            format: self.format,
+            version: self.version.clone(),
+            rules: self.rules.clone().without_spans(),
+            traits: self.traits.iter().filter(|decl| decl.public).cloned().collect(),
+            computed: self.computed.iter().filter(|decl| decl.public).cloned().collect(),
+            request: self.request.clone(),
+            audiences: Vec::new(),
+            placements,
+            offers,
+            languages: self.languages.clone(),
+            consent: self.consent.clone(),
+            identity: IdentitySettings::default(),
+            by_rule: Vec::new(),
+        }
+        .index()
     }
 
     /// The image's bytes. Errors: `image_too_large`.

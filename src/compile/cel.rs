@@ -31,7 +31,8 @@ use std::collections::BTreeMap;
 
 use check::Checker;
 pub use error::CelError;
-use error::{Place, closest};
+use error::Place;
+pub(super) use error::closest;
 use graph::Graph;
 use keys::Literal;
 pub use parse::{HEIGHT, NESTING, SOURCE_BYTES};

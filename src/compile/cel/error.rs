@@ -54,8 +54,17 @@ impl CelError {
     }
 }
 
+/// Bytes of a name that is compared with others: the cost grows with the square of the length.
+const LONGEST: usize = 100;
+
 /// The name closest to `wrong`, where one is close enough to be meant.
-pub(super) fn closest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+pub(in crate::compile) fn closest<'n>(
+    wrong: &str,
+    names: impl Iterator<Item = &'n str>,
+) -> Option<String> {
+    if wrong.len() > LONGEST {
+        return None;
+    }
     let wrong_folded = wrong.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for name in names {

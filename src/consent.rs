@@ -263,6 +263,23 @@ impl Consent {
         *register = register.join(other);
     }
 
+    /// Takes over what a device chose before its visitor proved to be this person: a living grant
+    /// that is later than the person's last no is the person's latest choice, so it is made again in
+    /// the person's epoch. Joined alone it would count as older than any withdrawal.
+    pub fn adopt(&mut self, device: &Self) {
+        self.join(device);
+        for purpose in Purpose::ALL {
+            let own = self.register(purpose);
+            let said = device.register(purpose);
+            if let Some((epoch, time)) = said.granted
+                && epoch == said.epoch
+                && own.denied.is_none_or(|no| time > no)
+            {
+                self.register_mut(purpose).granted = own.granted.max(Some((own.epoch, time)));
+            }
+        }
+    }
+
     /// Joins another consent of the same subject, or of one that merges into it.
     pub fn join(&mut self, other: &Self) {
         for purpose in Purpose::ALL {

@@ -27,7 +27,7 @@ pub(super) fn login(state: &mut State, turn: &mut Turn<'_>, login: &Login) -> An
         };
     }
     let mut of_person = profile.consent;
-    of_person.join(&login.consent);
+    of_person.adopt(&login.consent);
     let mut of_device = profile.devices.get(&device).map_or(Consent::default(), |l| l.consent);
     of_device.join(&login.consent);
     let effective = Effective::of(

@@ -25,6 +25,13 @@ impl Error {
         Self { code: Cow::Borrowed(code), message: message.into(), place: place.into() }
     }
 
+    /// The same error at another place, for a caller who knows it better.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = place.into();
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> &str {
         &self.code

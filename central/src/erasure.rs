@@ -1,0 +1,106 @@
+//! Erasure: everything of a person goes, here and at the edge, and a peppered tombstone stays, so
+//! that no import and no late fact brings her back. It must never keep a plain identifier.
+
+use std::collections::BTreeSet;
+
+use selvedge::ids::{ProfileName, hex};
+use selvedge::json;
+use selvedge::time::Timestamp;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::people::identify;
+use crate::storage::{ChangeKind, Deleted, ErasureRow, Snapshot};
+
+/// An erasure as callers see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Erasure {
+    id: String,
+    /// The person's name, a keyed hash.
+    person: ProfileName,
+    time: String,
+    /// What was deleted when it was asked for last.
+    deleted: Deleted,
+    /// Whether the edge confirmed it, and when.
+    acknowledged: bool,
+    acknowledged_at: Option<String>,
+}
+
+impl From<ErasureRow> for Erasure {
+    fn from(row: ErasureRow) -> Self {
+        Self {
+            id: row.id,
+            person: row.person,
+            time: json::time_text(row.time),
+            deleted: row.deleted,
+            acknowledged: row.acknowledged.is_some(),
+            acknowledged_at: row.acknowledged.map(json::time_text),
+        }
+    }
+}
+
+/// Erases a person, known here or not: the edge may know more. Asking again erases again and
+/// answers under the same id. Errors: `bad_identifier`, `blocked_identifier`.
+pub(crate) async fn erase(app: &App, customer_id: &str) -> Result<Erasure, Failure> {
+    let (person, identifier) = identify(app, customer_id)?;
+    let tombstone = app.tenant.tombstone(&identifier);
+    let id = format!("e_{}", hex(&app.keyed(&[b"erasure", &tombstone])));
+    let now = app.now();
+    let mut tx = app.storage.begin().await?;
+    let objects = objects(tx.as_mut(), app, &person).await?;
+    let deleted = tx.erase(&person, &objects).await?;
+    let mut buried = objects;
+    buried.insert(person.clone());
+    tx.bury(&buried, now).await?;
+    tx.entomb(&tombstone, now).await?;
+    let cursor = tx.mark(&person, ChangeKind::Erase, now).await?;
+    let row = ErasureRow { id, person, time: now, cursor, deleted, acknowledged: None };
+    tx.put_erasure(&row).await?;
+    tx.commit().await?;
+    app.changed.notify_one();
+    app.metrics.erasures.add(1);
+    if let Err(error) = app.storage.scrub().await {
+        // The rows are gone; what the files still hold goes with the next erasure or checkpoint.
+        tracing::warn!(%error, "the files were not scrubbed");
+    }
+    Ok(row.into())
+}
+
+/// How far an erasure got. Errors: `unknown_erasure`.
+pub(crate) async fn status(app: &App, id: &str) -> Result<Erasure, Failure> {
+    let mut snapshot = app.storage.read().await?;
+    let row = snapshot.erasure(id).await?;
+    row.map(Erasure::from)
+        .ok_or_else(|| Failure::unknown("unknown_erasure", "there is no such erasure", "id"))
+}
+
+/// The profiles of a person's devices. One that was linked to somebody else too is not hers alone.
+async fn objects(
+    snapshot: &mut dyn Snapshot,
+    app: &App,
+    person: &ProfileName,
+) -> Result<BTreeSet<ProfileName>, Failure> {
+    let mut objects = BTreeSet::new();
+    for link in snapshot.links(person).await? {
+        objects.insert(app.tenant.device(link.device));
+        objects.extend(link.object.filter(|object| !object.is_person()));
+    }
+    for link in snapshot.links_of(&objects.clone()).await? {
+        if link.person != *person
+            && let Some(shared) = &link.object
+        {
+            objects.remove(shared);
+        }
+    }
+    Ok(objects)
+}
+
+/// Notes that the edge has applied all up to a cursor.
+pub(crate) async fn acknowledge(app: &App, until: u64, now: Timestamp) -> Result<(), Failure> {
+    let mut tx = app.storage.begin().await?;
+    tx.acknowledge_erasures(until, now).await?;
+    tx.commit().await?;
+    Ok(())
+}

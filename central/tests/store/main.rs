@@ -1,0 +1,5 @@
+//! The central store as its callers meet it: over HTTP, on a real file.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+mod sync;

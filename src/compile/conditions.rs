@@ -1,5 +1,5 @@
-//! Hands conditions to the CEL compiler and brings its mistakes back to their places in the file. It
-//! must never know the syntax of a condition.
+//! Hands conditions to the CEL compiler and brings its mistakes back to their places in the file.
+//! It must never know the syntax of a condition.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Schedules. Time zones are resolved here, once, so that no edge and no page needs a zone
-//! database. The transitions of fixed years are taken: reading a clock would make the same source compile to
-//! other bytes tomorrow.
+//! database. The transitions of fixed years are taken: reading a clock would make the same source
+//! compile to other bytes tomorrow.
 
 use jiff::civil;
 use jiff::tz::{TimeZone, TimeZoneDatabase};

@@ -181,7 +181,7 @@ fn what_can_be_wrong_with_an_offer() {
             "never_starts",
         ),
         (
-            r#""schedule": { "weekly": [{ "days": ["monday"], "from": "09:00", "until": "9:00" }] }"#,
+            r#""schedule": { "weekly": [{ "days": ["Mon"], "from": "09:00", "until": "10:00" }] }"#,
             "unknown_day",
         ),
         (

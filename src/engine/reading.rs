@@ -26,6 +26,7 @@ pub(super) struct Standing<'a> {
 }
 
 /// Who the speaker is to this object, or the reply that says why it is nobody.
+#[expect(clippy::result_large_err, reason = "the reply goes out as it is")]
 pub(super) fn stand<'a>(
     state: &'a State,
     workspace: &Workspace,

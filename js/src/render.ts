@@ -1,0 +1,91 @@
+//! How an offer appears: typed content as DOM nodes, in the form that the edge writes too (see
+//! `state.ts`). It must never make HTML out of text, never hide a page that waits, and never follow
+//! an address that is not a path on this site or https.
+
+import type { Decision } from "./decide.ts";
+
+/** What the page had in a placement before the tag put an offer there. */
+const originals = new WeakMap<HTMLElement, Node[]>();
+
+/** Every element of a placement. */
+export function placements(name?: string): HTMLElement[] {
+  const all = [...document.querySelectorAll<HTMLElement>("[data-selvedge]")];
+  return name === undefined ? all : all.filter((element) => element.dataset.selvedge === name);
+}
+
+/** The offers that stand in the page's other placements. */
+export function shownOffers(except: string): string[] {
+  const others = placements().filter((element) => element.dataset.selvedge !== except);
+  return others.map((element) => element.dataset.selvedgeOffer ?? "").filter(Boolean);
+}
+
+/** Puts a decision into a placement's element; without an offer, the page's own content. */
+export function show(element: HTMLElement, decision: Decision): void {
+  if (decision.offer === null) {
+    clear(element);
+    return;
+  }
+  const data = element.dataset;
+  const made = build(decision);
+  const same = element.childElementCount === 1 && element.firstElementChild?.isEqualNode(made);
+  // What stands there already stays, with its decision: it was seen once.
+  if (same && data.selvedgeOffer === decision.offer) return;
+  if (!data.selvedgeOffer) originals.set(element, [...element.childNodes]);
+  element.replaceChildren(made);
+  data.selvedgeOffer = decision.offer;
+  data.selvedgeDecision = decision.decision;
+  if (decision.variant === null) delete data.selvedgeVariant;
+  else data.selvedgeVariant = decision.variant;
+}
+
+/** Takes an offer out of a placement. */
+export function clear(element: HTMLElement): void {
+  const data = element.dataset;
+  if (!data.selvedgeOffer) return;
+  element.replaceChildren(...(originals.get(element) ?? []));
+  originals.delete(element);
+  delete data.selvedgeOffer;
+  delete data.selvedgeDecision;
+  delete data.selvedgeVariant;
+}
+
+function build({ fields }: Decision): HTMLElement {
+  const links = fields.filter((field) => field.kind === "link").map((link) => address(link.text));
+  const [href] = links;
+  const root = document.createElement(href ? "a" : "div");
+  root.className = "selvedge-offer";
+  if (href) root.setAttribute("href", href);
+  for (const { name, kind, text } of fields) {
+    const source = kind === "image" ? address(text) : null;
+    if (kind !== "text" && !source) continue;
+    const tag = source ? "img" : name === "headline" ? "strong" : "span";
+    const child = document.createElement(tag);
+    if (/^[\w-]+$/.test(name)) child.className = `selvedge-${name}`;
+    if (source) {
+      child.setAttribute("alt", "");
+      child.setAttribute("src", source);
+    } else {
+      child.textContent = text;
+    }
+    root.append(child);
+  }
+  return root;
+}
+
+/**
+ * A path on this site or an https address, or null. Two parsers must agree: a strict reading of the
+ * text, so that nothing depends on how a browser repairs it, and the browser's own.
+ */
+export function address(text: string): string | null {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: browsers drop them, so `java\tscript:` works
+  if (/[\u0000-\u0020\u007f-\u00a0\\\u2028\u2029\ufeff]/.test(text)) return null;
+  const path = /^\/(?!\/)/.test(text);
+  if (!path && !/^https:\/\/[^/?#@]+([/?#]|$)/i.test(text)) return null;
+  try {
+    const url = new URL(text, location.origin);
+    if (path) return url.origin === location.origin ? text : null;
+    return url.protocol === "https:" && !url.username ? text : null;
+  } catch {
+    return null;
+  }
+}

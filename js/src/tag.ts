@@ -1,0 +1,192 @@
+//! The tag: `window.selvedge`. It takes over from the stub and wires the parts together; every rule
+//! is in one of them or in the core. It must never make a request that the page's first paint waits
+//! for.
+
+import {
+  allows,
+  type Choices,
+  choose,
+  identityChanged,
+  readConsent,
+  settled,
+  startConsent,
+} from "./consent.ts";
+import {
+  type Decision,
+  decide,
+  dropSlice,
+  sliceIsStale,
+  startDecisions,
+  UNAVAILABLE,
+  unavailable,
+} from "./decide.ts";
+import { startMeasuring, watch } from "./measure.ts";
+import { add, consentSettled, drop, flush, startQueue } from "./queue.ts";
+import { clear, placements, show } from "./render.ts";
+import { readState } from "./state.ts";
+import { ask } from "./transport.ts";
+import type { ConsentAnswer, LoginAnswer, PageDecision } from "./types.gen.ts";
+
+export type { Choices, ConsentAnswer, Decision, LoginAnswer };
+
+/** A call that the stub kept: method, arguments, and how to answer. */
+export type StubCall = [
+  name: string,
+  args: unknown[],
+  resolve: (value: unknown) => void,
+  reject: (reason: unknown) => void,
+];
+
+/** What the stub leaves behind. */
+export interface Stub {
+  calls: StubCall[];
+  ready: Promise<void>;
+  open: () => void;
+  [method: string]: unknown;
+}
+
+type Properties = Record<string, unknown>;
+
+const state = readState();
+
+const api = {
+  /** Something that the visitor did, by a name of Segment's specification where it has one. */
+  track(event: string, properties: Properties = {}): void {
+    add({ type: "track", event, properties });
+  },
+
+  /** A page was shown. */
+  page(name?: string, properties: Properties = {}): void {
+    const path = location.pathname;
+    const about = { path, title: document.title, referrer: document.referrer };
+    add({ type: "page", name: name ?? "", properties: { ...about, ...properties } });
+  },
+
+  /** Who the visitor says to be: a claim, which links nobody to anything. */
+  identify(userId: string, traits: Properties = {}): void {
+    add({ type: "identify", userId, traits });
+  },
+
+  /** Proves who the visitor is, by a token that the site signed. */
+  async login(token: string): Promise<LoginAnswer> {
+    await flush();
+    const answer = await ask<LoginAnswer>("/v1/login", { token });
+    await becomeOther();
+    return answer;
+  },
+
+  /** The device no longer speaks for the person. */
+  async logout(): Promise<void> {
+    await flush();
+    await ask("/v1/logout", {});
+    await becomeOther();
+  },
+
+  /** Logs out and forgets, even where the edge cannot be told. */
+  async reset(): Promise<void> {
+    try {
+      await api.logout();
+    } finally {
+      forget();
+    }
+  },
+
+  /** The consent as it stands; with choices, makes them first. */
+  consent(choices?: Choices, { banner = "" } = {}): Promise<ConsentAnswer> {
+    return choices ? choose(choices, banner) : readConsent();
+  },
+
+  /** Which offer to show in a placement; with `trace`, why each other lost. Changes no page. */
+  async decide(placement: string, { trace = false } = {}): Promise<Decision> {
+    const known = await settled();
+    const decision = known ? await decide(placement, trace) : unavailable(placement);
+    tell("decision", decision);
+    return decision;
+  },
+
+  /** Decides and puts the answer into every element of the placement. */
+  async render(placement: string): Promise<Decision> {
+    const decision = await api.decide(placement);
+    if (decision.reason === UNAVAILABLE) return decision;
+    for (const element of placements(placement)) show(element, decision);
+    watch();
+    return decision;
+  },
+
+  /** Resolves once the consent is known and the edge's decisions are taken over. */
+  ready: Promise.resolve() as Promise<void>,
+};
+
+export type Selvedge = typeof api;
+
+function tell(name: string, detail: Decision | PageDecision | ConsentAnswer | null): void {
+  document.dispatchEvent(new CustomEvent(`selvedge:${name}`, { detail }));
+}
+
+/** Somebody else is in front of the screen, or the same person as somebody else. */
+async function becomeOther(): Promise<void> {
+  forget();
+  await identityChanged();
+  await redecide();
+}
+
+/** What was not sent belonged to whoever was there before. */
+function forget(): void {
+  drop();
+  dropSlice();
+}
+
+/** Decides every shown offer again; what cannot be decided must not stay. */
+async function redecide(): Promise<void> {
+  const shown = placements().filter((element) => element.dataset.selvedgeOffer);
+  const names = new Set(shown.map((element) => element.dataset.selvedge ?? ""));
+  for (const name of names) {
+    const { reason } = await api.render(name);
+    if (reason === UNAVAILABLE) placements(name).forEach(clear);
+  }
+}
+
+function consentChanged(now: ConsentAnswer, before: ConsentAnswer | null): void {
+  consentSettled();
+  if (!before) return;
+  dropSlice();
+  watch();
+  tell("consent", now);
+  if (before.purposes.personalise && !allows("personalise")) void redecide();
+}
+
+function otherTabChangedIdentity(): void {
+  forget();
+  void redecide();
+}
+
+async function start(stub: Stub | undefined): Promise<void> {
+  startDecisions(state);
+  startQueue(sliceIsStale);
+  startMeasuring();
+  await startConsent(state?.consent, consentChanged, otherTabChangedIdentity);
+  for (const decision of state?.decisions ?? []) tell("decision", decision);
+  watch();
+  stub?.open();
+  tell("ready", null);
+}
+
+const page = window as unknown as { selvedge?: Stub };
+const stub = page.selvedge;
+// A second copy of the tag in the same page does nothing.
+if (!stub || stub.calls) {
+  const calls = stub?.calls ?? [];
+  api.ready = start(stub);
+  // The stub's object stays the same, since the page may hold it.
+  const client = Object.assign(stub ?? ({} as Stub), api);
+  delete (client as Partial<Stub>).calls;
+  page.selvedge = client;
+  for (const [name, args, resolve, reject] of calls) {
+    const method = api[name as "track"] as (...given: unknown[]) => unknown;
+    try {
+      resolve(method(...args));
+    } catch (reason) {
+      reject(reason);
+    }
+  }
+}

@@ -5,7 +5,7 @@
 //! becomes visible.
 
 import { ask } from "./transport.ts";
-import type { ConsentAnswer, Purpose, Reason } from "./types.gen.ts";
+import type { ConsentAnswer, Decision, Purpose, Reason } from "./types.gen.ts";
 
 const PURPOSES: Purpose[] = ["store", "profile", "personalise", "measure", "share"];
 const RETRY_FIRST_MS = 2_000;
@@ -22,6 +22,8 @@ const refused = new Set<Purpose>();
 let turn = 0;
 let failures = 0;
 let listener: (now: ConsentAnswer, before: ConsentAnswer | null) => void = () => {};
+/** What the edge's placements show under the consent that it confirmed last. */
+let confirmed: Decision[] = [];
 let identityListener: () => void = () => {};
 /** The choices on their way, one after the other. */
 let choosing: Promise<unknown> = Promise.resolve();
@@ -63,6 +65,13 @@ export async function settled(): Promise<boolean> {
   return refused.size === 0;
 }
 
+/** The decision that came with the answer to the last choice, once: the next one is asked for. */
+export function takeConfirmed(placement: string): Decision | undefined {
+  const found = confirmed.find((decision) => decision.placement === placement);
+  confirmed = confirmed.filter((decision) => decision !== found);
+  return found;
+}
+
 /** The consent as it stands. */
 export async function readConsent(): Promise<ConsentAnswer> {
   if (!known) await fetchConsent();
@@ -75,9 +84,11 @@ export function choose(choices: Choices, banner: string): Promise<ConsentAnswer>
   const said = PURPOSES.filter((purpose) => typeof choices[purpose] === "boolean");
   const body = { choices: Object.fromEntries(said.map((p) => [p, choices[p]])), banner };
   const sent = choosing.then(async () => {
-    const answer = await ask<ConsentAnswer>("/v1/consent", body);
+    type Answer = ConsentAnswer & { decisions?: Decision[] };
+    const { decisions, ...answer } = await ask<Answer>("/v1/consent", body);
     for (const purpose of said) refused.delete(purpose);
     take(answer);
+    confirmed = decisions ?? [];
     const now = known as ConsentAnswer;
     channel?.postMessage({ consent: now } satisfies News);
     return now;

@@ -4,7 +4,7 @@
 
 import * as glue from "selvedge-core";
 import { shownOffers } from "./render.ts";
-import { BASE, clock, requestFields } from "./state.ts";
+import { BASE, clock, contextOf, requestFields } from "./state.ts";
 import { ask, call } from "./transport.ts";
 import type { ContentField, DecideAnswer, PageState, Decision as Said } from "./types.gen.ts";
 
@@ -73,8 +73,9 @@ export function unavailable(placement: string): Decision {
 }
 
 async function decideSomewhere(placement: string, trace: boolean): Promise<Said | undefined> {
-  const context = requestFields(state);
-  const request = Object.entries(context).flat().join("\0");
+  const fields = requestFields(state);
+  const context = contextOf(fields);
+  const request = Object.entries(fields).flat().join("\0");
   if (now() >= expires || request !== asked) slice = null;
   if (!slice) {
     asked = request;
@@ -149,7 +150,7 @@ async function loadImage(path: string): Promise<void> {
 }
 
 /** Names come from the workspace; without a prototype, none of them means anything to JavaScript. */
-function readable(said: Said): Decision {
+export function readable(said: Said): Decision {
   const content: Record<string, string> = Object.create(null);
   for (const { name, text } of said.content) content[name] = text;
   return { ...said, content, fields: said.content };

@@ -21,12 +21,12 @@ export function shownOffers(except: string): string[] {
 
 /** Puts a decision into a placement's element; without an offer, the page's own content. */
 export function show(element: HTMLElement, decision: Decision): void {
-  if (decision.offer === null) {
+  const data = element.dataset;
+  const made = decision.offer === null ? null : build(decision);
+  if (!made || decision.offer === null) {
     clear(element);
     return;
   }
-  const data = element.dataset;
-  const made = build(decision);
   const same = element.childElementCount === 1 && element.firstElementChild?.isEqualNode(made);
   // What stands there already stays, with its decision: it was seen once.
   if (same && data.selvedgeOffer === decision.offer) return;
@@ -49,9 +49,10 @@ export function clear(element: HTMLElement): void {
   delete data.selvedgeVariant;
 }
 
-function build({ fields }: Decision): HTMLElement {
-  const links = fields.filter((field) => field.kind === "link").map((link) => address(link.text));
-  const [href] = links;
+/** An offer's element; null where it has nothing to show. */
+function build({ fields }: Decision): HTMLElement | null {
+  const link = fields.find((field) => field.kind === "link");
+  const href = link ? address(link.text) : null;
   const root = document.createElement(href ? "a" : "div");
   root.className = "selvedge-offer";
   if (href) root.setAttribute("href", href);
@@ -69,7 +70,7 @@ function build({ fields }: Decision): HTMLElement {
     }
     root.append(child);
   }
-  return root;
+  return root.hasChildNodes() ? root : null;
 }
 
 /**

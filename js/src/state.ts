@@ -20,14 +20,15 @@
 //!     </div>
 //!
 //! in the order of the fields. Further `link` fields are not shown. A link or image that is neither
-//! a path on this site nor an https address is left out.
+//! a path on this site nor an https address is left out. An offer without anything to show leaves the
+//! placement as it was.
 //!
 //! Routes, all under `/_selvedge`, answers in JSON, errors `{code, message, where}`:
 //!
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /v1/consent` | | `ConsentAnswer` |
-//! | `POST /v1/consent` | `{choices: {PURPOSE: boolean}, banner: string}` | `ConsentAnswer` |
+//! | `POST /v1/consent` | `{choices: {PURPOSE: boolean}, banner: string}` | `ConsentAnswer`, with `decisions` of the placements that the edge fills as they are now |
 //! | `POST /v1/login` | `{token}` | `LoginAnswer` |
 //! | `POST /v1/logout` | `{}` | any |
 //! | `POST /v1/batch` | `{batch: [{type, messageId, event/name/userId, timestamp, properties/traits}], sentAt}` | any; 429 and 5xx are tried again |
@@ -58,6 +59,11 @@ export function clock(state: PageState | null): () => number {
   return () => Date.now() + ahead;
 }
 
+/** Longer fields are left out, as the edge does. */
+const FIELD_LENGTH = 1_024;
+/** What the edge reads from the network, and takes from no page. */
+const NETWORK = ["host", "country", "subdivision"];
+
 /** The request's fields for a decision now: the edge's, with this page's own address over
  *  them, since a page may change it without asking the edge. */
 export function requestFields(state: PageState | null): Record<string, string> {
@@ -73,5 +79,17 @@ export function requestFields(state: PageState | null): Record<string, string> {
   for (const name of ["utm_source", "utm_medium", "utm_campaign"]) {
     fields[name] = query.get(name) ?? "";
   }
-  return fields;
+  return only(fields, (_, value) => value.length <= FIELD_LENGTH);
+}
+
+/** Those of the fields that a call to the edge may say. */
+export function contextOf(fields: Record<string, string>): Record<string, string> {
+  return only(fields, (name) => !NETWORK.includes(name));
+}
+
+function only(
+  fields: Record<string, string>,
+  wanted: (name: string, value: string) => boolean,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(fields).filter(([name, value]) => wanted(name, value)));
 }

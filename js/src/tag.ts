@@ -10,11 +10,13 @@ import {
   readConsent,
   settled,
   startConsent,
+  takeConfirmed,
 } from "./consent.ts";
 import {
   type Decision,
   decide,
   dropSlice,
+  readable,
   sliceIsStale,
   startDecisions,
   UNAVAILABLE,
@@ -106,11 +108,7 @@ const api = {
 
   /** Decides and puts the answer into every element of the placement. */
   async render(placement: string): Promise<Decision> {
-    const decision = await api.decide(placement);
-    if (decision.reason === UNAVAILABLE) return decision;
-    for (const element of placements(placement)) show(element, decision);
-    watch();
-    return decision;
+    return place(await api.decide(placement));
   },
 
   /** Resolves once the consent is known and the edge's decisions are taken over. */
@@ -136,12 +134,22 @@ function forget(): void {
   dropSlice();
 }
 
+function place(decision: Decision): Decision {
+  if (decision.reason === UNAVAILABLE) return decision;
+  for (const element of placements(decision.placement)) show(element, decision);
+  watch();
+  return decision;
+}
+
 /** Decides every shown offer again; what cannot be decided must not stay. */
 async function redecide(): Promise<void> {
   const shown = placements().filter((element) => element.dataset.selvedgeOffer);
   const names = new Set(shown.map((element) => element.dataset.selvedge ?? ""));
+  const known = await settled();
   for (const name of names) {
-    const { reason } = await api.render(name);
+    // The very answer that confirms a withdrawal says what to show now.
+    const said = known ? takeConfirmed(name) : undefined;
+    const { reason } = said ? place(readable(said)) : await api.render(name);
     if (reason === UNAVAILABLE) placements(name).forEach(clear);
   }
 }

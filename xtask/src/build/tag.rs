@@ -1,5 +1,5 @@
-//! The tag: `js/src/tag.ts` and the core's bindings in one script. It never reads the core's
-//! Wasm, only its name and hash.
+//! The tag: `js/src/tag.ts` and the core's bindings in one script, and the stub that pages carry
+//! inline. It never reads the core's Wasm, only its name and hash.
 
 use std::process::Command;
 
@@ -19,20 +19,32 @@ pub fn build() -> Result<()> {
     }
     tools::npm_packages()?;
     let manifest = page::manifest()?;
-    let staged = paths::build().join("tag.new.js");
-    step::run(
-        "bundle the tag",
-        Command::new(tools::npm_binary("esbuild"))
-            .current_dir(paths::root())
-            .arg(&entry)
-            .args(["--bundle", "--minify", "--format=iife", "--target=es2020"])
-            .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
-            .arg(format!("--alias:selvedge-core={}", page::glue().display()))
-            .arg(format!("--define:SELVEDGE_WASM={:?}", manifest.wasm))
-            .arg(format!("--define:SELVEDGE_WASM_INTEGRITY={:?}", manifest.integrity))
-            .arg(format!("--outfile={}", staged.display())),
+    let stub = bundle("the stub", "js/src/stub.ts", &[])?;
+    files::write_if_changed(&page::folder().join("stub.js"), &stub)?;
+    let bytes = bundle(
+        "the tag",
+        "js/src/tag.ts",
+        &[
+            format!("--alias:selvedge-core={}", page::glue().display()),
+            format!("--define:SELVEDGE_WASM={:?}", manifest.wasm),
+            format!("--define:SELVEDGE_WASM_INTEGRITY={:?}", manifest.integrity),
+        ],
     )?;
-    let bytes = files::read(&staged)?;
     files::write_if_changed(&out, &bytes)?;
     page::record_tag(&bytes)
+}
+
+fn bundle(label: &str, entry: &str, more: &[String]) -> Result<Vec<u8>> {
+    let staged = paths::build().join("tag.new.js");
+    step::run(
+        &format!("bundle {label}"),
+        Command::new(tools::npm_binary("esbuild"))
+            .current_dir(paths::root())
+            .arg(entry)
+            .args(["--bundle", "--minify", "--format=iife", "--target=es2020"])
+            .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
+            .args(more)
+            .arg(format!("--outfile={}", staged.display())),
+    )?;
+    files::read(&staged)
 }

@@ -149,7 +149,7 @@ async function loadImage(path: string): Promise<void> {
   image = path;
 }
 
-/** Names come from the workspace; without a prototype, none of them means anything to JavaScript. */
+/** Names come from the workspace: without a prototype, none means anything to JavaScript. */
 export function readable(said: Said): Decision {
   const content: Record<string, string> = Object.create(null);
   for (const { name, text } of said.content) content[name] = text;

@@ -9,7 +9,7 @@ import { EdgeError, post } from "./transport.ts";
 
 /** The edge refuses larger events. */
 const EVENT_BYTES = 32 * 1_024;
-/** Browsers let one page have 64 KiB of keepalive requests in flight; this leaves some to others. */
+/** Browsers let a page have 64 KiB of keepalive requests in flight; this leaves some to others. */
 const BATCH_BYTES = 48 * 1_024;
 const BATCH_EVENTS = 100;
 const QUEUE_BYTES = 256 * 1_024;

@@ -78,7 +78,7 @@ function build({ fields }: Decision): HTMLElement | null {
  * text, so that nothing depends on how a browser repairs it, and the browser's own.
  */
 export function address(text: string): string | null {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: browsers drop them, so `java\tscript:` works
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: browsers drop some of them
   if (/[\u0000-\u0020\u007f-\u00a0\\\u2028\u2029\ufeff]/.test(text)) return null;
   const path = /^\/(?!\/)/.test(text);
   if (!path && !/^https:\/\/[^/?#@]+([/?#]|$)/i.test(text)) return null;

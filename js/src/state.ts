@@ -20,8 +20,8 @@
 //!     </div>
 //!
 //! in the order of the fields. Further `link` fields are not shown. A link or image that is neither
-//! a path on this site nor an https address is left out. An offer without anything to show leaves the
-//! placement as it was.
+//! a path on this site nor an https address is left out. An offer without anything to show leaves
+//! the placement as it was.
 //!
 //! Routes, all under `/_selvedge`, answers in JSON, errors `{code, message, where}`:
 //!

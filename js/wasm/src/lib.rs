@@ -1,6 +1,6 @@
-//! The browser's binding of the core: bytes in, one JSON text out. The workspace image and the slice
-//! stay here between calls. It must never decide anything itself, and never hold more than the slice
-//! of a visitor.
+//! The browser's binding of the core: bytes in, one JSON text out. The workspace image and the
+//! slice stay here between calls. It must never decide anything itself, and never hold more than
+//! the slice of a visitor.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)

@@ -23,10 +23,11 @@ struct Suite {
 }
 
 /// In the order of their speed: what fails early fails fast.
-const SUITES: [Suite; 6] = [
+const SUITES: [Suite; 7] = [
     Suite { name: "native", run: native },
     Suite { name: "node", run: node_units },
     Suite { name: "wasm", run: wasm },
+    Suite { name: "tag", run: tag },
     Suite { name: "worker", run: worker },
     Suite { name: "postgres", run: postgres },
     Suite { name: "browser", run: browser },
@@ -90,7 +91,7 @@ fn native() -> Result<Count> {
     build::run("cli")?;
     let mut command = cargo();
     command.args(["test", "--no-fail-fast", "--all-features"]);
-    for package in ["selvedge", "selvedge-cli", "selvedge-central", "xtask"] {
+    for package in ["selvedge", "selvedge-page", "selvedge-cli", "selvedge-central", "xtask"] {
         command.args(["--package", package]);
     }
     let finished = shown(&mut command)?;
@@ -111,6 +112,13 @@ fn wasm() -> Result<Count> {
         build::run("tag")?;
     }
     node("wasm", &found, &[])
+}
+
+/// The tag in a real browser, before an edge that only records.
+fn tag() -> Result<Count> {
+    build::run("tag")?;
+    let chromium = tools::need_chromium()?;
+    node("tag", &tests_in("tests/tag"), &[("CHROMIUM", &chromium)])
 }
 
 fn worker() -> Result<Count> {

@@ -264,8 +264,8 @@ impl Consent {
     }
 
     /// Takes over what a device chose before its visitor proved to be this person: a living grant
-    /// that is later than the person's last no is the person's latest choice, so it is made again in
-    /// the person's epoch. Joined alone it would count as older than any withdrawal.
+    /// that is later than the person's last no is the person's latest choice, so it is made again
+    /// in the person's epoch. Joined alone it would count as older than any withdrawal.
     pub fn adopt(&mut self, device: &Self) {
         self.join(device);
         for purpose in Purpose::ALL {

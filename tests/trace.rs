@@ -1,5 +1,6 @@
-//! One recorded trace: the demo shop's story and a seeded crowd around it, at least 200 inputs. Here
-//! it runs natively; `tests/replay/` runs the same bytes in workerd and in Chromium and compares.
+//! One recorded trace: the demo shop's story and a seeded crowd around it, at least 200 inputs.
+//! Here it runs natively; `tests/replay/` runs the same bytes in workerd and in Chromium and
+//! compares.
 //!
 //! `UPDATE=1 cargo test --features compile,replay --test trace` records it anew.
 

@@ -1,5 +1,5 @@
-//! A small world around the engine for tests: objects by name, the keys and queues that a host would
-//! keep, and a recording of every input. It must never do anything that a host may not.
+//! A small world around the engine for tests: objects by name, the keys and queues that a host
+//! would keep, and a recording of every input. It must never do anything that a host may not.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 

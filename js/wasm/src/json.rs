@@ -1,5 +1,6 @@
 //! A decision as JSON, written by hand: a serialiser would cost the page more bytes than the rest
-//! of this crate. It must never differ from what serde writes for the same type; a test compares them.
+//! of this crate. It must never differ from what serde writes for the same type; a test compares
+//! them.
 
 use selvedge::decide::Decision;
 use selvedge::offer::FieldKind;

@@ -58,7 +58,8 @@ impl Transaction for SqliteTransaction {
         let mut fresh = Vec::with_capacity(messages.len());
         for (key, person) in messages {
             let done = sqlx::query(
-                "INSERT INTO messages (tenant, key, person) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO messages (tenant, key, person) VALUES (?, ?, ?) \
+                 ON CONFLICT DO NOTHING",
             )
             .bind(&self.tenant)
             .bind(key.0.as_slice())

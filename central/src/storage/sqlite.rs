@@ -101,8 +101,8 @@ impl Storage for SqliteStorage {
     }
 
     async fn scrub(&self) -> Result<()> {
-        // `secure_delete` cleans what is freed, but a page whose cells moved keeps their old copies,
-        // and so does the log: only a new file and an empty log are clean.
+        // `secure_delete` cleans what is freed, but a page whose cells moved keeps their old
+        // copies, and so does the log: only a new file and an empty log are clean.
         sqlx::query("VACUUM").execute(&self.writer).await?;
         for _ in 0..CHECKPOINTS {
             let row =

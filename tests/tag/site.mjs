@@ -62,7 +62,7 @@ export function page({ body = "", state, early = "", tag = "/_selvedge/tag.js" }
     ? `<script type="application/json" id="selvedge-state">${text}</script>`
     : "";
   const head = `<script>${stub}</script>${early}${element}<script async src="${tag}"></script>`;
-  const title = "<!doctype html><html lang=\"en\"><head><title>A page</title>";
+  const title = '<!doctype html><html lang="en"><head><title>A page</title>';
   return `${title}${head}</head><body>${body}</body></html>`;
 }
 

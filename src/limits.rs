@@ -134,3 +134,9 @@ pub const DAY: i64 = DAY_MS;
 pub const YEAR: i64 = 365 * DAY_MS;
 /// One hour, for the hourly limit on merges.
 pub const HOUR: i64 = HOUR_MS;
+/// Experiments of one workspace, and holdouts: each costs a hash per decision that asks for it.
+pub const EXPERIMENTS: usize = 1_000;
+/// Variants of one experiment.
+pub const VARIANTS: usize = 32;
+/// Experiments in a row of prerequisites.
+pub const PREREQUISITES: usize = 8;

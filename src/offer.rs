@@ -138,6 +138,26 @@ pub struct Content {
     pub fields: Vec<Field>,
 }
 
+/// What an offer is in one variant of its experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arm {
+    /// As it is without the experiment.
+    Same,
+    /// Not shown: the control that the others are compared with.
+    Nothing,
+    /// With this content, the default language first.
+    Content(Vec<Content>),
+}
+
+/// An offer's part in an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InExperiment {
+    /// Index of the experiment.
+    pub experiment: u16,
+    /// One per variant, in the experiment's order.
+    pub arms: Vec<Arm>,
+}
+
 /// Content for placements, with eligibility, schedule, caps and rank.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Offer {
@@ -159,6 +179,16 @@ pub struct Offer {
     pub caps: Vec<Cap>,
     /// Not shown again for this long after a dismissal.
     pub cool_down_ms: Option<i64>,
+    /// A formula: among offers of equal priority the higher wins. None counts as zero.
+    pub rank: Option<RuleId>,
+    /// Of the offers of one exclusion group a page shows one.
+    pub exclusion: Option<String>,
+    /// Whether several placements of one page may show it.
+    pub repeats: bool,
+    /// The experiment that it belongs to.
+    pub experiment: Option<InExperiment>,
+    /// Holdouts whose members never see it: indices of experiments.
+    pub holdouts: Vec<u16>,
     /// What it says, the default language first.
     pub content: Vec<Content>,
 }
@@ -197,11 +227,21 @@ impl Offer {
         })
     }
 
-    /// The content for a language: the exact tag, then its first part, then the default.
-    pub fn content_for(&self, language: &str) -> Option<&Content> {
+    /// The content for a variant and a language: the exact tag, then its first part, then the
+    /// default.
+    pub fn content_for(&self, variant: Option<u16>, language: &str) -> Option<&Content> {
+        let contents = match self.arm(variant) {
+            Some(Arm::Content(contents)) => contents,
+            _ => &self.content,
+        };
         let wanted = language.to_ascii_lowercase();
         let short = wanted.split('-').next().unwrap_or_default();
-        let find = |tag: &str| self.content.iter().find(|content| content.language == tag);
-        find(&wanted).or_else(|| find(short)).or_else(|| self.content.first())
+        let find = |tag: &str| contents.iter().find(|content| content.language == tag);
+        find(&wanted).or_else(|| find(short)).or_else(|| contents.first())
+    }
+
+    /// What the offer is in a variant.
+    pub fn arm(&self, variant: Option<u16>) -> Option<&Arm> {
+        self.experiment.as_ref()?.arms.get(usize::from(variant?))
     }
 }

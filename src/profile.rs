@@ -208,6 +208,14 @@ impl Profile {
         }
     }
 
+    /// Keeps an assignment, unless there is one: the first stands.
+    pub fn assign(&mut self, _permit: Permit<'_, Profiling>, experiment: &str, to: Assignment) {
+        let room = self.assignments.len() < limits::EXPERIMENTS;
+        if room && !self.assignments.contains_key(experiment) {
+            self.assignments.insert(experiment.to_owned(), to);
+        }
+    }
+
     /// Moves a device's session on; a pause of `limits::SESSION_MS` starts a new one.
     pub fn touch_session(
         &mut self,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Effective;
-use crate::decide::{self, Decision, Request, View};
+use crate::decide::{self, Decision, Request, Unit, View};
 use crate::error::Error;
 use crate::ids::DeviceId;
 use crate::limits;
@@ -38,6 +38,10 @@ pub struct Slice {
     pub values: Vec<(Slot, Value)>,
     /// Answers of the edge to the conditions of the page's offers, by rule, sorted.
     pub answers: Vec<(RuleId, bool)>,
+    /// Numbers of the edge for their ranking formulas, by rule, sorted.
+    pub scores: Vec<(RuleId, f64)>,
+    /// Variants that the edge assigned, by the experiment's index.
+    pub variants: Vec<Option<u16>>,
     /// Contacts of the page's offers, for caps.
     pub history: BTreeMap<String, Vec<Seen>>,
     /// Start of the device's session.
@@ -68,11 +72,22 @@ impl Slice {
         let mut scratch = Scratch::default();
         scratch.begin();
         let mut answers = Vec::new();
+        let mut scores = Vec::new();
+        let mut variants = vec![None; workspace.experiments.len()];
         let mut history = BTreeMap::new();
         for offer in page_offers(workspace) {
             if workspace.is_private(offer) {
                 let truth = workspace.rules.truth(offer.rule, &view.facts, &mut scratch);
                 answers.push((offer.rule, truth == Truth::Match));
+                if let Some(rule) = offer.rank {
+                    scores.push((rule, view.score(&workspace.rules, offer, &mut scratch)));
+                }
+            }
+            let part = offer.experiment.as_ref().map(|part| part.experiment);
+            for index in part.into_iter().chain(offer.holdouts.iter().copied()) {
+                if let Some(slot) = variants.get_mut(usize::from(index)) {
+                    *slot = view.variant(workspace, index, &mut scratch);
+                }
             }
             let allowed = offer.purpose.is_none_or(|purpose| view.allowed.has(purpose));
             if let Some(seen) = view.history.get(&offer.key).filter(|_| allowed) {
@@ -81,6 +96,7 @@ impl Slice {
         }
         answers.sort_unstable();
         answers.dedup();
+        scores.sort_by_key(|(rule, _)| *rule);
         Self {
             workspace: workspace.version.clone(),
             expires: now.plus_ms(limits::SLICE_AGE_MS),
@@ -88,6 +104,8 @@ impl Slice {
             effective,
             values: public_values(workspace, &view.facts),
             answers,
+            scores,
+            variants,
             history,
             session_start: view.session_start,
         }
@@ -130,6 +148,8 @@ impl Slice {
             device: Some(HERE),
             session_start: self.session_start,
             answers: &self.answers,
+            scores: &self.scores,
+            unit: Unit::Assigned(&self.variants),
         };
         let mut decision = if fresh {
             decide::decide(workspace, &view, request, now, placement, taken, trace)

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::ConsentSettings;
 use crate::error::Error;
+use crate::experiment::Experiment;
 use crate::ids;
 use crate::offer::Offer;
 use crate::rule::{GroupId, RuleId, Rules, Slot};
@@ -106,6 +107,8 @@ pub struct Placement {
     pub group: GroupId,
     /// Its offers in the same order: indices into [`Workspace::offers`].
     pub offers: Vec<u32>,
+    /// Whether any of them has a ranking formula; else the first match by rank wins.
+    pub is_ranked: bool,
 }
 
 /// A field of the request that conditions may read.
@@ -171,6 +174,8 @@ pub struct Workspace {
     pub placements: Vec<Placement>,
     /// Offers, by key.
     pub offers: Vec<Offer>,
+    /// Experiments and holdouts, by name.
+    pub experiments: Vec<Experiment>,
     /// Languages, the default first.
     pub languages: Vec<String>,
     /// Consent settings.
@@ -236,6 +241,7 @@ impl Workspace {
             audiences: Vec::new(),
             placements,
             offers,
+            experiments: self.experiments.clone(),
             languages: self.languages.clone(),
             consent: self.consent.clone(),
             identity: IdentitySettings::default(),
@@ -267,6 +273,11 @@ impl Workspace {
     pub fn offer(&self, key: &str) -> Option<&Offer> {
         let at = self.offers.binary_search_by(|offer| offer.key.as_str().cmp(key)).ok()?;
         self.offers.get(at)
+    }
+
+    /// An experiment by index.
+    pub fn experiment(&self, index: u16) -> Option<&Experiment> {
+        self.experiments.get(usize::from(index))
     }
 
     /// A declared trait by name.

@@ -128,8 +128,22 @@ impl<'a> Conditions<'a> {
 
     /// The condition of an offer. Notes its mistakes.
     pub fn condition(&mut self, reader: &mut Reader<'a>, node: &Node<'a>) -> Option<RuleId> {
+        self.take(reader, node, Compiler::condition)
+    }
+
+    /// A formula that comes to a number. Notes its mistakes.
+    pub fn number(&mut self, reader: &mut Reader<'a>, node: &Node<'a>) -> Option<RuleId> {
+        self.take(reader, node, Compiler::number)
+    }
+
+    fn take(
+        &mut self,
+        reader: &mut Reader<'a>,
+        node: &Node<'a>,
+        compile: impl FnOnce(&mut Compiler, &str) -> Result<RuleId, Vec<CelError>>,
+    ) -> Option<RuleId> {
         let source = reader.text(node)?;
-        match self.compiler.condition(source) {
+        match compile(&mut self.compiler, source) {
             Ok(rule) => {
                 self.places.push((rule, node.clone()));
                 Some(rule)

@@ -11,6 +11,7 @@ mod audiences;
 pub mod cel;
 mod conditions;
 mod content;
+mod experiments;
 mod mistake;
 mod names;
 mod offers;
@@ -26,11 +27,11 @@ use sha2::{Digest, Sha256};
 
 use conditions::{Compiled, Conditions};
 use content::{DraftContent, Piece};
-use offers::{Draft, Frame};
+use offers::{Draft, DraftArm, Frame};
 use reader::{Node, Reader};
 
-use crate::offer::{Content, Field, Offer, Part, Template};
-use crate::rule::{GroupId, Slot};
+use crate::offer::{Arm, Content, Field, InExperiment, Offer, Part, Template};
+use crate::rule::{GroupId, RuleId, Slot};
 use crate::workspace::{IMAGE_FORMAT, Placement, Where, Workspace};
 
 pub use mistake::Mistake;
@@ -39,7 +40,7 @@ pub use mistake::Mistake;
 mod tests;
 
 /// The fields of a workspace. `$schema` is for editors.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "$schema",
     "format",
     "languages",
@@ -50,6 +51,8 @@ const FIELDS: [&str; 11] = [
     "computed",
     "audiences",
     "placements",
+    "experiments",
+    "holdouts",
     "offers",
 ];
 
@@ -101,7 +104,9 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     let placements = offers::placements(reader, &fields);
     let mut conditions = Conditions::new(reader, &vocabulary, &sources);
     let audiences = audiences::compile(reader, &sources, &mut conditions);
+    let (experiments, known) = experiments::read(reader, &fields, &mut conditions);
     let frame = Frame {
+        experiments: &known,
         languages: &languages,
         vocabulary: &vocabulary,
         placements: &placements,
@@ -123,6 +128,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         audiences,
         placements,
         offers,
+        experiments,
         languages,
         consent,
         identity,
@@ -149,8 +155,9 @@ fn rank(
         // Stable: drafts are sorted by key.
         offers.sort_by_key(|(_, draft)| core::cmp::Reverse(draft.priority));
         let group: GroupId = conditions.group(offers.iter().map(|(_, draft)| draft.rule));
+        let is_ranked = offers.iter().any(|(_, draft)| draft.rank.is_some());
         let offers = offers.iter().filter_map(|(at, _)| u32::try_from(*at).ok()).collect();
-        ranked.push(Placement { name: name.clone(), at: *at, group, offers });
+        ranked.push(Placement { name: name.clone(), at: *at, group, offers, is_ranked });
     }
     ranked
 }
@@ -165,7 +172,14 @@ fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft>, compiled: &Compiled<'
         if draft.purpose.is_none() {
             compiled.check_contextual(reader, draft.rule, &free);
         }
-        let private = compiled.rules.slots_of(draft.rule).any(|slot| !public.contains(&slot));
+        let hides =
+            |rule: RuleId| compiled.rules.slots_of(rule).any(|slot| !public.contains(&slot));
+        let private = hides(draft.rule) || draft.rank.is_some_and(hides);
+        let holdouts = draft.holdouts;
+        let experiment = draft.experiment.map(|(experiment, arms)| InExperiment {
+            experiment,
+            arms: arms.into_iter().map(|arm| settle_arm(arm, &slots)).collect(),
+        });
         let content = draft.content.into_iter().map(|content| fill(content, &slots)).collect();
         offers.push(Offer {
             key: draft.key,
@@ -177,10 +191,25 @@ fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft>, compiled: &Compiled<'
             schedule: draft.schedule,
             caps: draft.caps,
             cool_down_ms: draft.cool_down_ms,
+            rank: draft.rank,
+            exclusion: draft.exclusion,
+            repeats: draft.repeats,
+            experiment,
+            holdouts,
             content,
         });
     }
     offers
+}
+
+fn settle_arm(arm: DraftArm, slots: &BTreeMap<String, Slot>) -> Arm {
+    match arm {
+        DraftArm::Same => Arm::Same,
+        DraftArm::Nothing => Arm::Nothing,
+        DraftArm::Content(contents) => {
+            Arm::Content(contents.into_iter().map(|content| fill(content, slots)).collect())
+        }
+    }
 }
 
 fn fill(draft: DraftContent, slots: &BTreeMap<String, Slot>) -> Content {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::conditions::Conditions;
 use super::content::{self, DraftContent};
+use super::experiments::Known;
 use super::names;
 use super::reader::{Entry, Fields, Node, Reader};
 use super::schedule;
@@ -27,7 +28,22 @@ pub(super) struct Draft {
     pub schedule: Option<Schedule>,
     pub caps: Vec<Cap>,
     pub cool_down_ms: Option<i64>,
+    pub rank: Option<RuleId>,
+    pub exclusion: Option<String>,
+    pub repeats: bool,
+    pub experiment: Option<(u16, Vec<DraftArm>)>,
+    pub holdouts: Vec<u16>,
     pub content: Vec<DraftContent>,
+}
+
+/// An offer in one variant of its experiment.
+pub(super) enum DraftArm {
+    /// As without the experiment.
+    Same,
+    /// Not shown.
+    Nothing,
+    /// With other content.
+    Content(Vec<DraftContent>),
 }
 
 /// What offers are checked against.
@@ -36,6 +52,7 @@ pub(super) struct Frame<'f> {
     pub vocabulary: &'f Vocabulary,
     pub placements: &'f BTreeMap<String, Where>,
     pub never: PurposeSet,
+    pub experiments: &'f Known,
 }
 
 /// Reads `placements`.
@@ -74,12 +91,17 @@ pub(super) fn read<'a>(
     entries.into_iter().filter_map(|entry| read_one(reader, &entry, frame, conditions)).collect()
 }
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 14] = [
     "placements",
     "when",
     "purpose",
     "assurance",
     "priority",
+    "rank",
+    "exclusion",
+    "repeats",
+    "experiment",
+    "variants",
     "caps",
     "coolDown",
     "schedule",
@@ -125,6 +147,17 @@ fn read_one<'a>(
         .need(reader, "content")
         .map(|node| content::read(reader, node, frame.languages, frame.vocabulary, contextual))
         .unwrap_or_default();
+    let rank = fields.get("rank").and_then(|node| conditions.number(reader, node));
+    let exclusion = fields.get("exclusion").and_then(|node| reader.text(node)).map(str::to_owned);
+    let repeats = fields.get("repeats").and_then(|node| reader.bool(node)).unwrap_or_default();
+    let experiment = in_experiment(reader, &fields, frame, contextual);
+    if contextual {
+        for (field, does) in [("rank", "may read the profile"), ("experiment", "assigns it")] {
+            contextual_mistake(reader, &fields, field, does);
+        }
+    }
+    // What is shown without consent is the same for everybody: no holdout, since that would be one.
+    let holdouts = if contextual { Vec::new() } else { frame.experiments.holdouts_of(entry.name) };
     let rule = match fields.get("when") {
         Some(node) => conditions.condition(reader, node)?,
         None => conditions.always()?,
@@ -139,8 +172,53 @@ fn read_one<'a>(
         schedule,
         caps,
         cool_down_ms,
+        rank,
+        exclusion,
+        repeats,
+        experiment,
+        holdouts,
         content,
     })
+}
+
+/// The offer's part in an experiment: `experiment` names it, `variants` says what differs.
+fn in_experiment<'a>(
+    reader: &mut Reader<'a>,
+    fields: &Fields<'a>,
+    frame: &Frame<'_>,
+    contextual: bool,
+) -> Option<(u16, Vec<DraftArm>)> {
+    let (name, own) = match (fields.get("experiment"), fields.get("variants")) {
+        (Some(name), own) => (name, own),
+        (None, Some(own)) => {
+            let message = "`variants` belong to an `experiment`, and none is named";
+            reader.note(own, "unknown_experiment", message);
+            return None;
+        }
+        (None, None) => return None,
+    };
+    let text = reader.text(name)?;
+    let Some((at, variants)) = frame.experiments.experiments.get(text) else {
+        let names = frame.experiments.experiments.keys().map(String::as_str);
+        reader.note_unknown(name, "unknown_experiment", "experiment", text, names);
+        return None;
+    };
+    let mut arms: Vec<DraftArm> = variants.iter().map(|_| DraftArm::Same).collect();
+    let Some(own) = own else { return Some((*at, arms)) };
+    let message = "`variants` says what differs in each of them".to_owned();
+    for entry in reader.map(own, 1..=limits::VARIANTS, "bad_variants", message) {
+        let place = frame.experiments.find(reader, &entry.node, text, entry.name);
+        let arm = if entry.node.is_null() {
+            DraftArm::Nothing
+        } else {
+            let (languages, vocabulary) = (frame.languages, frame.vocabulary);
+            DraftArm::Content(content::read(reader, &entry.node, languages, vocabulary, contextual))
+        };
+        if let Some(slot) = place.and_then(|(_, place)| arms.get_mut(usize::from(place))) {
+            *slot = arm;
+        }
+    }
+    Some((*at, arms))
 }
 
 /// The purpose that an offer needs; None for a contextual one.

@@ -240,6 +240,20 @@ impl<'a> Reader<'a> {
         number
     }
 
+    /// A number from 0 to 1. Notes `wrong_type`, `out_of_range`.
+    pub fn fraction(&mut self, node: &Node<'a>) -> Option<f64> {
+        let Value::NumberLit(literal) = node.value else {
+            self.wrong_type(node, "a number from 0 to 1");
+            return None;
+        };
+        let number = literal.value.parse::<f64>().ok().filter(|n| (0.0..=1.0).contains(n));
+        if number.is_none() {
+            let message = format!("{} must be a number from 0 to 1", node.word());
+            self.note(node, "out_of_range", message);
+        }
+        number
+    }
+
     /// One of a few words. Notes `wrong_type` and `code`.
     pub fn word<T: Copy>(
         &mut self,

@@ -31,6 +31,12 @@ pub enum Code {
     Capped(usize),
     /// Another placement of the page has it.
     OnPageAlready,
+    /// The page shows another offer of its exclusion group.
+    Excluded,
+    /// The profile is held out.
+    HeldOut,
+    /// Its experiment shows this profile nothing.
+    ControlVariant,
 }
 
 impl Code {
@@ -48,6 +54,9 @@ impl Code {
             Self::CoolingDown => "cooling_down",
             Self::Capped(_) => "capped",
             Self::OnPageAlready => "on_page_already",
+            Self::Excluded => "excluded",
+            Self::HeldOut => "held_out",
+            Self::ControlVariant => "control_variant",
         }
     }
 }
@@ -107,5 +116,10 @@ fn sentence(
             None => "it reached a cap".to_owned(),
         },
         Code::OnPageAlready => "another placement of this page shows it".to_owned(),
+        Code::Excluded => "the page shows another offer of its exclusion group".to_owned(),
+        Code::HeldOut => "this profile is held out, to measure what offers do".to_owned(),
+        Code::ControlVariant => {
+            "its experiment shows this profile nothing, to compare with".to_owned()
+        }
     }
 }

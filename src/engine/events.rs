@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::reading::stand;
 use super::{Answer, Body, Effect, Reply, Speaker, State, Turn};
-use crate::consent::{Effective, Measure, Permit, Profiling, Store};
+use crate::consent::{Effective, Measure, Permit, Personalise, Profiling, Store};
+use crate::decide::{self, Request, Unit};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::ids::{DeviceId, EventKey, ProfileName};
 use crate::limits;
-use crate::profile::{Contact, Entry, Profile, Seen, Source, Stamp, metric_key};
+use crate::offer::Offer;
+use crate::profile::{Assignment, Contact, Entry, Profile, Seen, Source, Stamp, metric_key};
 use crate::wire::Fact;
 use crate::workspace::Workspace;
 
@@ -91,6 +93,7 @@ pub(super) fn take(
 #[derive(Clone, Copy)]
 struct Permits<'e> {
     profiling: Option<Permit<'e, Profiling>>,
+    personalise: Option<Permit<'e, Personalise>>,
 }
 
 impl<'e> Permits<'e> {
@@ -100,7 +103,7 @@ impl<'e> Permits<'e> {
             Some(_) => effective.permit::<Measure>().is_some(),
             None => profiling.is_some(),
         };
-        allowed.then_some(Self { profiling })
+        allowed.then_some(Self { profiling, personalise: effective.permit::<Personalise>() })
     }
 }
 
@@ -128,11 +131,30 @@ fn fold(
     }
     if let Some(contact) = contact(event)
         && let Some(crate::rule::Value::String(offer)) = event.properties.get("promotion_id")
-        && turn.workspace.offer(offer).is_some()
+        && let Some(known) = turn.workspace.offer(offer)
     {
+        if contact == Contact::Impression {
+            assign(profile, turn, permits, known, node.as_str());
+        }
         profile.note_contact(permit, offer, Seen { time: event.time, contact, device, key });
     }
     count(profile, turn.workspace, permit, event, key, node.as_str());
+}
+
+/// Whoever has seen a variant keeps it: across logins, and when the experiment's weights change.
+fn assign(profile: &mut Profile, turn: &Turn<'_>, permits: Permits<'_>, offer: &Offer, unit: &str) {
+    let (Some(part), Some(personalise)) = (&offer.experiment, permits.personalise) else { return };
+    let Some(experiment) = turn.workspace.experiment(part.experiment) else { return };
+    if profile.assignments.contains_key(&experiment.name) {
+        return;
+    }
+    let request = Request::default();
+    let facts = decide::facts(turn.workspace, Some(personalise), profile, &request, turn.now);
+    let unit = Unit::Profile(unit, &profile.assignments);
+    let variant = decide::variant(turn.workspace, &facts, unit, part.experiment);
+    if let (Some(variant), Some(permit)) = (variant, permits.profiling) {
+        profile.assign(permit, &experiment.name, Assignment { time: turn.now, variant });
+    }
 }
 
 /// Adds an event to every metric of the workspace that counts it.

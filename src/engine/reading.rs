@@ -6,8 +6,8 @@ use super::{
     Answer, Body, ConsentView, DeviceView, Explained, Exported, Page, Placements, ProfileView,
     Reply, Speaker, State,
 };
-use crate::consent::{Consent, Effective};
-use crate::decide::{self, Decision, Request, View};
+use crate::consent::{Consent, Effective, Personalise};
+use crate::decide::{self, Decision, Request, Unit, View};
 use crate::error::Error;
 use crate::limits;
 use crate::offer::Assurance;
@@ -77,11 +77,20 @@ impl Standing<'_> {
         ConsentView { effective: self.effective.clone(), made: self.made }
     }
 
+    /// Whom experiments assign: nobody without consent to personalise, since an assignment is made
+    /// from the profile's name.
+    fn unit<'a>(&'a self, speaker: &'a Speaker) -> Unit<'a> {
+        match (&speaker.profile, self.effective.permit::<Personalise>()) {
+            (Some(name), Some(_)) => Unit::Profile(name.as_str(), &self.profile.assignments),
+            _ => Unit::Nobody,
+        }
+    }
+
     fn view<'a>(
         &'a self,
         workspace: &Workspace,
         now: Timestamp,
-        speaker: &Speaker,
+        speaker: &'a Speaker,
         request: &Request,
     ) -> View<'a> {
         let permit = self.effective.permit();
@@ -95,6 +104,8 @@ impl Standing<'_> {
             device: speaker.device,
             session_start: session.map(|session| session.start),
             answers: &[],
+            scores: &[],
+            unit: self.unit(speaker),
         }
     }
 }

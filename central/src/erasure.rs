@@ -2,6 +2,8 @@
 //! that no import and no late fact brings her back. It must never keep a plain identifier.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use selvedge::ids::{ProfileName, hex};
 use selvedge::json;
@@ -12,6 +14,10 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::people::identify;
 use crate::storage::{ChangeKind, Deleted, ErasureRow, Snapshot};
+
+/// Tries to scrub the files after the first one failed, and the pause before each.
+const SCRUBS: u32 = 120;
+const SCRUB_PAUSE: Duration = Duration::from_secs(5);
 
 /// An erasure as callers see it.
 #[derive(Debug, Serialize)]
@@ -43,13 +49,13 @@ impl From<ErasureRow> for Erasure {
 
 /// Erases a person, known here or not: the edge may know more. Asking again erases again and
 /// answers under the same id. Errors: `bad_identifier`, `blocked_identifier`.
-pub(crate) async fn erase(app: &App, customer_id: &str) -> Result<Erasure, Failure> {
-    let (person, identifier) = identify(app, customer_id)?;
+pub(crate) async fn erase(app: Arc<App>, customer_id: &str) -> Result<Erasure, Failure> {
+    let (person, identifier) = identify(&app, customer_id)?;
     let tombstone = app.tenant.tombstone(&identifier);
     let id = format!("e_{}", hex(&app.keyed(&[b"erasure", &tombstone])));
     let now = app.now();
     let mut tx = app.storage.begin().await?;
-    let objects = objects(tx.as_mut(), app, &person).await?;
+    let objects = objects(tx.as_mut(), &app, &person).await?;
     let deleted = tx.erase(&person, &objects).await?;
     let mut buried = objects;
     buried.insert(person.clone());
@@ -61,11 +67,24 @@ pub(crate) async fn erase(app: &App, customer_id: &str) -> Result<Erasure, Failu
     tx.commit().await?;
     app.changed.notify_one();
     app.metrics.erasures.add(1);
-    if let Err(error) = app.storage.scrub().await {
-        // The rows are gone; what the files still hold goes with the next erasure or checkpoint.
-        tracing::warn!(%error, "the files were not scrubbed");
-    }
+    scrub(&app).await;
     Ok(row.into())
+}
+
+/// Cleans the files too. A long export can keep it from happening now; then it happens soon after.
+async fn scrub(app: &Arc<App>) {
+    let Err(error) = app.storage.scrub().await else { return };
+    tracing::warn!(%error, "the files are not scrubbed yet");
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        for _ in 0..SCRUBS {
+            tokio::time::sleep(SCRUB_PAUSE).await;
+            if app.storage.scrub().await.is_ok() {
+                return;
+            }
+        }
+        tracing::error!("the files were not scrubbed; the next erasure tries again");
+    });
 }
 
 /// How far an erasure got. Errors: `unknown_erasure`.

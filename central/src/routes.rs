@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,20 @@ use crate::people::WhomBody;
 use crate::{erasure, import, people, sync};
 
 type Shared = State<Arc<App>>;
+
+/// The part of a path that a route leaves open. Errors: `bad_path`.
+struct Part(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Part {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let bad = |_: PathRejection| {
+            Failure::new(StatusCode::BAD_REQUEST, "bad_path", "this path is not UTF-8", "path")
+        };
+        Path::from_request_parts(parts, state).await.map(|Path(part)| Self(part)).map_err(bad)
+    }
+}
 
 /// The server's router.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -91,7 +107,7 @@ async fn counters(State(app): Shared) -> impl IntoResponse {
 
 async fn take_import(
     State(app): Shared,
-    Path(source): Path<String>,
+    Part(source): Part,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Report>, Failure> {
@@ -100,7 +116,7 @@ async fn take_import(
 
 async fn person(
     State(app): Shared,
-    Path(customer_id): Path<String>,
+    Part(customer_id): Part,
 ) -> Result<Json<serde_json::Value>, Failure> {
     people::view(&app, &customer_id).await.map(Json)
 }
@@ -116,12 +132,12 @@ async fn erase(
     body: Body,
 ) -> Result<Json<erasure::Erasure>, Failure> {
     let whom: WhomBody = read_json(&headers, body, limits::CALL_BYTES).await?;
-    erasure::erase(&app, &whom.customer_id).await.map(Json)
+    erasure::erase(app, &whom.customer_id).await.map(Json)
 }
 
 async fn erasure_status(
     State(app): Shared,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Json<erasure::Erasure>, Failure> {
     erasure::status(&app, &id).await.map(Json)
 }

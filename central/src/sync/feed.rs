@@ -134,3 +134,46 @@ pub(super) async fn renew_series(tx: &mut dyn Transaction, now: Timestamp) -> Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use selvedge::consent::{Basis, Consent};
+
+    fn joined(records: &[Record]) -> Consent {
+        let mut consent = Consent::default();
+        records.iter().for_each(|record| consent.take(record));
+        consent
+    }
+
+    #[test]
+    fn the_strongest_records_join_to_what_all_of_them_do() {
+        let choices = [Choice::Grant, Choice::Deny, Choice::Withdrawn];
+        let basis = Basis::Consent;
+        let mut all = Vec::new();
+        // Every triple of choices, epochs and times, for two purposes at once.
+        for case in 0_u32..6_u32.pow(3) * 27 {
+            let mut rest = case;
+            let mut digit = |base: u32| {
+                let digit = rest % base;
+                rest /= base;
+                digit
+            };
+            let records: Vec<Record> = (0..3)
+                .map(|at| Record {
+                    purpose: if at == 0 { Purpose::Store } else { Purpose::Personalise },
+                    choice: choices[digit(3) as usize],
+                    epoch: digit(3),
+                    time: Timestamp(i64::from(digit(2))),
+                    basis,
+                })
+                .collect();
+            let few = strongest(records.iter().cloned());
+            assert_eq!(joined(&few), joined(&records), "{records:?}");
+            all.extend(records);
+        }
+        let few = strongest(all.iter().cloned());
+        assert_eq!(joined(&few), joined(&all));
+        assert!(few.len() <= 6, "{few:?}");
+    }
+}

@@ -1,5 +1,9 @@
 //! The central store as its callers meet it: over HTTP, on a real file.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod erasure;
 mod harness;
+mod import;
+mod program;
+mod refusals;
 mod sync;

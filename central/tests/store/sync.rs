@@ -233,7 +233,7 @@ async fn a_choice_of_another_channel_reaches_the_edge_and_outlives_older_ones() 
         })
     };
     let no = row("deny", "2026-03-01T00:00:00Z");
-    let report = store.import("call-centre", &[no.clone()]).await;
+    let report = store.import("call-centre", std::slice::from_ref(&no)).await;
     assert_eq!(report["accepted"], 1);
     edge.meets(|change| {
         matches!(&change.body, ChangeBody::Consent(records)

@@ -255,15 +255,18 @@ impl<'r, 's> Run<'r, 's> {
     /// Whether the slot's value lies in a key set.
     fn key_set(&self, key: u32) -> Result<bool, Fail> {
         let key = self.rules.keys.get(at(key)).ok_or(Code::BadImage)?;
-        let segments = self.facts.segments(key.slot);
-        if key.needs_value && segments == [MISSING] {
+        let segment = self.facts.segment(key.slot);
+        if key.needs_value && segment == MISSING {
             let read = self.rules.version_of(key.slot);
             let slot = Slot(read.unwrap_or(key.slot));
             // A text that is there, but is no version, is wrong rather than missing.
             let wrong = read.is_some() && self.facts.get(slot).is_some();
             return Err(if wrong { Code::BadText.into() } else { Fail::Missing(slot) });
         }
-        Ok(segments.iter().any(|segment| key.holds(*segment)))
+        Ok(match self.facts.entries(key.slot) {
+            Some(segments) => segments.iter().any(|segment| key.holds(*segment)),
+            None => key.holds(segment),
+        })
     }
 
     /// What a predicate comes to, asked at most once in a decision.

@@ -9,20 +9,18 @@ use super::{Rules, Slot};
 
 /// The segment of a missing value.
 pub(super) const MISSING: u32 = 0;
+/// What stands for the segment of a list that is there; its entries have their own.
+const LIST: u32 = 1;
 
 /// The values that conditions read. They belong to the [`Rules`] that they were made for: a new
 /// workspace needs new facts.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    slots: Vec<Fact>,
-}
-
-/// One slot's value.
-#[derive(Clone, Debug, Default)]
-struct Fact {
-    value: Option<Value>,
-    /// Of a list: those of its entries. Of anything else: one.
+    values: Vec<Option<Value>>,
+    /// Slot to the segment of its value. Together, so that a decision reads few lines of memory.
     segments: Vec<u32>,
+    /// Slot to the segments of its entries, each once, where its type is a list.
+    lists: Vec<Option<Vec<u32>>>,
 }
 
 /// A value that is no list, borrowed.
@@ -39,8 +37,13 @@ enum Scalar<'a> {
 impl Facts {
     /// Every slot missing.
     pub fn new(rules: &Rules) -> Self {
-        let missing = Fact { value: None, segments: vec![MISSING] };
-        Self { slots: vec![missing; rules.image.slots.len()] }
+        let slots = rules.image.slots.len();
+        let lists = (0..).map(|slot| rules.is_list(slot)).take(slots);
+        Self {
+            values: vec![None; slots],
+            segments: vec![MISSING; slots],
+            lists: lists.map(|is_list| is_list.then(|| vec![MISSING])).collect(),
+        }
     }
 
     /// Holds `value` in `slot`, or nothing where the value is not of the declared type. An integer
@@ -66,11 +69,9 @@ impl Facts {
     }
 
     /// Forgets every value.
-    pub fn clear_all(&mut self) {
-        for fact in &mut self.slots {
-            fact.value = None;
-            fact.segments.clear();
-            fact.segments.push(MISSING);
+    pub fn clear_all(&mut self, rules: &Rules) {
+        for slot in (0..).take(self.values.len()) {
+            self.clear(rules, Slot(slot));
         }
     }
 
@@ -83,54 +84,62 @@ impl Facts {
 
     /// The value in `slot`, where there is one.
     pub fn get(&self, slot: Slot) -> Option<&Value> {
-        self.slots.get(usize::from(slot.0))?.value.as_ref()
+        self.values.get(usize::from(slot.0))?.as_ref()
     }
 
-    /// The segments of the value in `slot`.
-    pub(super) fn segments(&self, slot: u16) -> &[u32] {
-        self.slots.get(usize::from(slot)).map_or(&[], |fact| &fact.segments)
+    /// The segment of the value in `slot`, which is no list.
+    pub(super) fn segment(&self, slot: u16) -> u32 {
+        self.segments.get(usize::from(slot)).copied().unwrap_or(MISSING)
+    }
+
+    /// The segments of the entries of the list in `slot`; that of the missing value where there is
+    /// no list; None where the slot's type is none.
+    pub(super) fn entries(&self, slot: u16) -> Option<&[u32]> {
+        self.lists.get(usize::from(slot))?.as_deref()
+    }
+
+    fn set_segment(&mut self, slot: u16, segment: u32) {
+        if let Some(held) = self.segments.get_mut(usize::from(slot)) {
+            *held = segment;
+        }
     }
 
     fn set_scalar(&mut self, rules: &Rules, slot: Slot, scalar: Option<Scalar<'_>>) {
-        if let Some(view) = rules.version_view(slot)
-            && let Some(fact) = self.slots.get_mut(usize::from(view))
-        {
+        if let Some(view) = rules.version_view(slot) {
             let version = match scalar {
                 Some(Scalar::Text(text)) => Version::parse(text),
                 _ => None,
             };
-            fact.segments.clear();
-            fact.segments.push(version.map_or(MISSING, |v| rules.segment(view, v.key())));
+            self.set_segment(view, version.map_or(MISSING, |v| rules.segment(view, v.key())));
         }
-        let Some(fact) = self.slots.get_mut(usize::from(slot.0)) else { return };
-        fact.segments.clear();
-        match scalar {
-            Some(scalar) => {
-                fact.segments.push(rules.segment(slot.0, scalar.key(rules)));
-                match &mut fact.value {
-                    Some(value) => scalar.store(value),
-                    value => *value = Some(scalar.to_value()),
-                }
-            }
-            None => {
-                fact.segments.push(MISSING);
-                fact.value = None;
-            }
+        if let Some(Some(list)) = self.lists.get_mut(usize::from(slot.0)) {
+            list.clear();
+            list.push(MISSING);
+        }
+        let segment = scalar.map_or(MISSING, |scalar| rules.segment(slot.0, scalar.key(rules)));
+        self.set_segment(slot.0, segment);
+        let Some(held) = self.values.get_mut(usize::from(slot.0)) else { return };
+        match (held, scalar) {
+            (Some(value), Some(scalar)) => scalar.store(value),
+            (held, scalar) => *held = scalar.map(Scalar::to_value),
         }
     }
 
     fn set_list(&mut self, rules: &Rules, slot: Slot, kind: Kind, entries: &[Value]) {
-        let Some(fact) = self.slots.get_mut(usize::from(slot.0)) else { return };
-        if !matches!(fact.value, Some(Value::List(_))) {
-            fact.value = Some(Value::List(Vec::new()));
+        let place = usize::from(slot.0);
+        self.set_segment(slot.0, LIST);
+        let Some(held) = self.values.get_mut(place) else { return };
+        let Some(Some(segments)) = self.lists.get_mut(place) else { return };
+        if !matches!(held, Some(Value::List(_))) {
+            *held = Some(Value::List(Vec::new()));
         }
-        let Some(Value::List(held)) = &mut fact.value else { return };
-        fact.segments.clear();
+        let Some(Value::List(held)) = held else { return };
+        segments.clear();
         let mut len = 0;
         for entry in entries.iter().filter_map(|e| Scalar::of(e)?.cast(kind)) {
             let segment = rules.segment(slot.0, entry.key(rules));
-            if !fact.segments.contains(&segment) {
-                fact.segments.push(segment);
+            if !segments.contains(&segment) {
+                segments.push(segment);
             }
             match held.get_mut(len) {
                 Some(value) => entry.store(value),

@@ -11,7 +11,7 @@
 use std::ops::ControlFlow;
 
 use super::eval::{Run, Scratch, at};
-use super::facts::{Facts, MISSING};
+use super::facts::Facts;
 use super::image::Op;
 use super::truth::Truth;
 use super::{RuleId, Rules};
@@ -151,8 +151,7 @@ impl Index {
         'blocks: for (block, first) in self.blocks.iter().zip((0..).step_by(BLOCK)) {
             rows.clear();
             rows.extend(block.single.iter().map(|table| {
-                let segment = facts.segments(table.slot).first().copied().unwrap_or(MISSING);
-                table.rows.get(at(segment)).copied().unwrap_or(table.free)
+                table.rows.get(at(facts.segment(table.slot))).copied().unwrap_or(table.free)
             }));
             for word in 0..block.words {
                 let mut left = block.left(word, &rows, facts);
@@ -190,7 +189,7 @@ impl Block {
         }
         for table in &self.lists {
             let mut through = self.word(table.free, word);
-            for segment in facts.segments(table.slot) {
+            for segment in facts.entries(table.slot).unwrap_or(&[]) {
                 if let Some(row) = table.rows.get(at(*segment)) {
                     through |= self.word(*row, word);
                 }

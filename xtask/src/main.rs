@@ -22,7 +22,7 @@ use error::{Error, Result};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  build [page|tag|worker|central|cli|all]   build a part and what it needs
+  build [PART]                              build page, tag, worker, replay, central, cli, or all
   demo [--fresh] [--port N] [--story]       run the shop, the edge and the central store here
   test [--only SUITE[,SUITE]]               run the tests, or some suites of them
   ci                                        form, lints, licences, layers, budgets, tests

@@ -2,6 +2,7 @@
 //! is up to date is left alone.
 
 mod page;
+mod replay;
 mod tag;
 mod wasm;
 mod worker;
@@ -21,12 +22,13 @@ pub fn run(what: &str) -> Result<()> {
         "page" => page::build(),
         "tag" => page::build().and_then(|()| tag::build()),
         "worker" => edge(),
+        "replay" => replay::build(),
         "central" => native(&["selvedge-central"]),
         "cli" => native(&["selvedge-cli"]),
         "all" => edge().and_then(|()| native(&["selvedge-central", "selvedge-cli"])),
         other => Err(Error::new(format!(
-            "there is no part `{other}` to build; the parts are page, tag, worker, central, cli, \
-             all"
+            "there is no part `{other}` to build; the parts are page, tag, worker, replay, \
+             central, cli, all"
         ))),
     }
 }

@@ -32,8 +32,7 @@ pub struct Options {
 
 impl Options {
     pub fn parse(words: &[&str]) -> Result<Self> {
-        let state = paths::root().join(".selvedge");
-        let mut options = Options { state, port: PORT, fresh: false, story: false };
+        let mut options = Options { state: PathBuf::new(), port: PORT, fresh: false, story: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().copied().unwrap_or_default();
@@ -52,6 +51,13 @@ impl Options {
                     }
                 },
             }
+        }
+        // The story ends with the erasure of its heroine, who never returns: each telling begins
+        // anew, in a folder of its own, and leaves the demo that somebody lives with alone.
+        options.fresh |= options.story;
+        if options.state.as_os_str().is_empty() {
+            let name = if options.story { ".selvedge/story" } else { ".selvedge" };
+            options.state = paths::root().join(name);
         }
         Ok(options)
     }
@@ -267,13 +273,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// Plays the seven steps in a headless browser.
 fn story(demo: &Demo, options: &Options, chromium: &Path) -> Result<ExitCode> {
-    let pictures = options.state.join("story");
+    let pictures = options.state.join("pictures");
     files::make_folder(&pictures)?;
     let mut command = tools::node_command()?;
     command
         .arg("tests/e2e/story.mjs")
         .env("SELVEDGE_DEMO", &demo.file)
         .env("SELVEDGE_PICTURES", &pictures)
+        .env("SELVEDGE_BIN", paths::binary(""))
         .env("CHROMIUM", chromium);
     let finished = process::run(&mut command, |text| {
         if let Some(text) = text {

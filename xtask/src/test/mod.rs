@@ -30,6 +30,7 @@ const SUITES: [Suite; 7] = [
     Suite { name: "tag", run: tag },
     Suite { name: "worker", run: worker },
     Suite { name: "postgres", run: postgres },
+    Suite { name: "replay", run: replay },
     Suite { name: "browser", run: browser },
 ];
 
@@ -138,7 +139,16 @@ fn postgres() -> Result<Count> {
     node("postgres", &found, &[])
 }
 
-/// Against a demo of its own, beside whichever one runs already.
+/// One trace in Node, workerd and Chromium; natively it runs among the core's own tests.
+fn replay() -> Result<Count> {
+    let found = tests_in("tests/replay");
+    let chromium = tools::need_chromium()?;
+    build::run("replay")?;
+    node("replay", &found, &[("CHROMIUM", &chromium)])
+}
+
+/// Against a demo of its own, beside whichever one runs already. All files share it, so they run
+/// one after the other: the story compares every row before and after.
 fn browser() -> Result<Count> {
     let found = tests_in("tests/e2e");
     if found.is_empty() {
@@ -192,6 +202,7 @@ fn node(name: &str, tests: &[PathBuf], settings: &[(&str, &Path)]) -> Result<Cou
     let mut command = tools::node_command()?;
     command
         .args(["--test", &format!("--test-timeout={TEST_TIMEOUT_MS}")])
+        .args(if name == "browser" { &["--test-concurrency=1"][..] } else { &[] })
         .args(["--test-reporter=spec", "--test-reporter-destination=stdout"])
         .args(["--test-reporter=tap".into(), destination(&summary)])
         .args(tests)

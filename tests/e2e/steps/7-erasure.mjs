@@ -1,0 +1,140 @@
+//! Step 7: the data engineer exports and erases her. A late event from an old tab is dropped.
+
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { explain, fetchPage, importRows, pushToEdge, sendEvent } from "../edge.mjs";
+import { placementIn } from "../html.mjs";
+import { added, holding, isClock, readQuietRows, shown } from "../rows.mjs";
+import { until } from "../wait.mjs";
+import { isCentral } from "./1-visit.mjs";
+import { CUSTOMER, MARKS, ordersOf, PERSON } from "./heroine.mjs";
+
+export const title = "She is exported, then erased; a late event does not bring her back";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const CLI_MS = 30_000;
+
+export async function play(story, step) {
+  const { demo, mira } = story;
+  await proveExport(story, step);
+  const before = await readQuietRows(demo.folder);
+  step.prove(
+    "the stores are full of her before",
+    hers(story, before).length > ordersOf(CUSTOMER).count,
+    shown(hers(story, before)),
+  );
+  const began = performance.now();
+  await run(demo, ["erase", CUSTOMER, "--yes"]);
+  const gone = await until(async () => (await explain(demo, story.device)).known === false);
+  step.prove("`selvedge erase` reaches the edge", gone === true, await explain(demo, story.device));
+  step.time("erasure to edge", performance.now() - began);
+  const erased = await readQuietRows(demo.folder);
+  proveRows(story, step, erased);
+  await late(story, step, erased);
+  await mira.page.goto(`${demo.edgeUrl}/`);
+  step.page = mira.page;
+}
+
+/** The command that `cargo xtask` built, with the demo's keys. */
+async function run(demo, words) {
+  const target = process.env.CARGO_TARGET_DIR ?? "target";
+  const folder = process.env.SELVEDGE_BIN || join(ROOT, target, "debug");
+  const env = {
+    ...process.env,
+    SELVEDGE_CENTRAL_URL: demo.centralUrl,
+    SELVEDGE_CENTRAL_KEY: demo.centralKey,
+    SELVEDGE_EDGE_URL: demo.edgeUrl,
+    SELVEDGE_ADMIN_KEY: demo.adminKey,
+  };
+  const options = { cwd: ROOT, env, timeout: CLI_MS, maxBuffer: 64 * 1024 * 1024 };
+  const { stdout } = await promisify(execFile)(join(folder, "selvedge"), words, options);
+  return stdout;
+}
+
+async function proveExport(story, step) {
+  const text = await run(story.demo, ["export", CUSTOMER]);
+  const orders = text.split("Order Completed").length - 1;
+  step.prove(
+    `\`selvedge export\` holds her traits, her device, her receipts and ${orders} orders`,
+    orders >= ordersOf(CUSTOMER).count &&
+      text.includes(PERSON.email) &&
+      text.includes(story.deviceObject) &&
+      text.includes("shop-banner"),
+    text.slice(0, 2_000),
+  );
+}
+
+/** Rows that are about her: by what she is called, and by the names of her objects. */
+function hers({ personObject, deviceObject }, rows) {
+  return holding(rows, [...MARKS, personObject, deviceObject]);
+}
+
+function proveRows(story, step, rows) {
+  const named = holding(rows, MARKS);
+  step.prove(
+    "no row anywhere holds her name, address, number or phone",
+    named.length === 0,
+    shown(named),
+  );
+  const left = hers(story, rows);
+  const central = left.filter(({ place }) => isCentral(place));
+  const stones = /central\.sqlite (tombstones|buried|erasures|changes)$/;
+  step.prove(
+    "the central store keeps no row of hers but the tombstone",
+    central.every(({ place }) => stones.test(place)) && central.length > 0,
+    shown(central.filter(({ place }) => !stones.test(place))),
+  );
+  const edge = left.filter(({ place }) => !isCentral(place));
+  step.prove(
+    "the edge keeps nothing of her objects but that each was erased",
+    edge.length === 2 &&
+      edge.every(({ place, text }) => / state$/.test(place) && text.length < 120),
+    shown(edge),
+  );
+  const files = new Set(edge.map(({ place }) => place.split(" ")[0]));
+  const beside = rows.filter(
+    (row) => files.has(row.place.split(" ")[0]) && !/ state$/.test(row.place) && !isClock(row),
+  );
+  step.prove(
+    "no event, key, receipt or message lies beside it",
+    beside.length === 0,
+    shown(beside),
+  );
+}
+
+/** Everything that could bring her back. */
+async function late(story, step, before) {
+  const { demo, device, mira, oldPush } = story;
+  const sent = await sendEvent(demo, device, "Product Added", { product_id: "late", value: 1 });
+  step.prove("a late event with the old cookie is answered", sent.status < 500, sent.text);
+  // The tab that was open all the while, with the old cookie in its browser.
+  await mira.page.evaluate(() => window.selvedge.track("Product Added", { value: 2 }));
+  await pushToEdge(demo, oldPush);
+  await importRows(demo, "crm", [
+    {
+      type: "identify",
+      messageId: `crm-late-${Date.now()}`,
+      userId: CUSTOMER,
+      timestamp: new Date().toISOString(),
+      traits: { first_name: PERSON.firstName, cancel_intent: true },
+    },
+  ]);
+  const after = await readQuietRows(demo.folder);
+  const came = added(before, after).filter((row) => !isClock(row));
+  step.prove(
+    "a late event, an old tab, an old push and one more import leave no new row anywhere",
+    came.length === 0,
+    shown(came),
+  );
+  const page = await fetchPage(demo, "/", device);
+  const hero = placementIn(page.text, "hero");
+  step.prove(
+    "her old cookie gets the general page, and is taken away",
+    [null, "welcome"].includes(hero?.offer) &&
+      !page.text.includes(PERSON.firstName) &&
+      /__Host-selvedge=;.*Max-Age=0/.test(String(page.headers["set-cookie"])),
+    { hero, cookie: page.headers["set-cookie"] },
+  );
+}

@@ -58,7 +58,7 @@ async function inNode() {
 
 async function inWorkerd() {
   const miniflare = new Miniflare({
-    compatibilityDate: "2026-11-01",
+    compatibilityDate: "2026-08-01",
     modules: [
       { type: "ESModule", path: "worker.js", contents: WORKER },
       { type: "ESModule", path: "core.js", contents: files.glue.toString("utf8") },

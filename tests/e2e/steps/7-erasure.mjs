@@ -43,10 +43,8 @@ async function run(demo, words) {
   const folder = process.env.SELVEDGE_BIN || join(ROOT, target, "debug");
   const env = {
     ...process.env,
-    SELVEDGE_CENTRAL_URL: demo.centralUrl,
+    SELVEDGE_CENTRAL: demo.centralUrl,
     SELVEDGE_CENTRAL_KEY: demo.centralKey,
-    SELVEDGE_EDGE_URL: demo.edgeUrl,
-    SELVEDGE_ADMIN_KEY: demo.adminKey,
   };
   const options = { cwd: ROOT, env, timeout: CLI_MS, maxBuffer: 64 * 1024 * 1024 };
   const { stdout } = await promisify(execFile)(join(folder, "selvedge"), words, options);

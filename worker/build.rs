@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// The queue of a page whose tag brings none of its own: calls wait until the tag takes them.
+const STUB: &str = r#"(function(w){if(w.selvedge)return;var q=[],s={q:q};["identify","track","page","consent","decide","render","login","logout","reset"].forEach(function(m){s[m]=function(){var a=[].slice.call(arguments);return new Promise(function(y,n){q.push([m,a,y,n])})}});w.selvedge=s})(window)"#;
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -11,6 +14,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", page.join("manifest.json").display());
     println!("cargo::rerun-if-changed={}", page.join("tag.js").display());
+    println!("cargo::rerun-if-changed={}", page.join("stub.js").display());
     let (module, wasm, tag) = match built(&page) {
         Some(built) => built,
         None => {
@@ -21,6 +25,8 @@ fn main() {
     };
     fs::write(out.join("core.wasm"), wasm).expect("OUT_DIR is writable");
     fs::write(out.join("tag.js"), tag).expect("OUT_DIR is writable");
+    let stub = fs::read_to_string(page.join("stub.js")).unwrap_or_else(|_| STUB.to_owned());
+    fs::write(out.join("stub.js"), stub).expect("OUT_DIR is writable");
     fs::write(out.join("page.rs"), module).expect("OUT_DIR is writable");
 }
 
@@ -53,6 +59,8 @@ pub const WASM_INTEGRITY: &str = {integrity:?};
 pub const WASM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core.wasm"));
 /// The subresource integrity of the tag.
 pub const TAG_INTEGRITY: &str = {tag_integrity:?};
+/// The queue that stands in for the tag until it has loaded.
+pub const STUB_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/stub.js"));
 pub const TAG_JS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tag.js"));
 "#
     )

@@ -1,59 +1,52 @@
-//! The edge worker. For now it proves the chain: a fetch handler and the three Durable Object
-//! classes, each with its own SQLite database. It must never decide anything itself.
+//! The edge worker: it brings the core the time, the randomness, the workspace and the stored
+//! state, carries out what the core says, and puts the answers into pages. It must never decide
+//! anything itself.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
-use worker::{
-    Context, DurableObject, Env, Request, Response, Result, State, durable_object, event,
-};
+mod admin;
+mod assets;
+mod central;
+mod consenting;
+mod cookie;
+mod deciding;
+mod html;
+mod http;
+mod identity_shard;
+mod login;
+mod objects;
+mod outbox;
+mod page;
+mod profile_object;
+mod published;
+mod rewrite;
+mod routes;
+mod segment;
+mod settings;
+mod sql;
+mod tenant_object;
+mod views;
+mod visitor;
 
-#[allow(dead_code)]
-mod page {
-    include!(concat!(env!("OUT_DIR"), "/page.rs"));
+use worker::{Context, Env, Request, Result, event, web_sys};
+
+/// A panic's message may hold what a visitor sent; the log gets the place only.
+#[event(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panicked| match panicked.location() {
+        Some(place) => worker::console_error!("panicked at {place}"),
+        None => worker::console_error!("panicked"),
+    }));
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let url = request.url()?;
-    match url.path() {
-        "/_selvedge/tag.js" => {
-            let response = Response::from_bytes(page::TAG_JS.to_vec())?;
-            response.headers().set("content-type", "text/javascript; charset=utf-8")?;
-            Ok(response)
-        }
-        "/_selvedge/chain" | "/_selvedge/chain/panic" => {
-            let object = env.durable_object("PROFILE")?.id_from_name("chain")?.get_stub()?;
-            object.fetch_with_str(url.as_str()).await
-        }
-        _ => Response::error("not here yet", 404),
-    }
+async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
+    routes::answer(request, env, context).await
 }
-
-macro_rules! object {
-    ($name:ident) => {
-        #[durable_object]
-        pub struct $name {
-            state: State,
-        }
-
-        impl DurableObject for $name {
-            fn new(state: State, _env: Env) -> Self {
-                Self { state }
-            }
-
-            async fn fetch(&self, request: Request) -> Result<Response> {
-                if request.path().ends_with("/panic") {
-                    panic!("chain panic");
-                }
-                let sql = self.state.storage().sql();
-                sql.exec("create table if not exists visits (n integer)", None)?;
-                sql.exec("insert into visits values (1)", None)?;
-                let rows: Vec<std::collections::BTreeMap<String, i64>> =
-                    sql.exec("select count(*) as n from visits", None)?.to_array()?;
-                Response::from_json(&rows)
-            }
-        }
-    };
-}
-
-object!(ProfileObject);
-object!(IdentityShard);
-object!(TenantObject);

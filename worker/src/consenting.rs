@@ -1,0 +1,161 @@
+//! The routes `GET` and `POST /v1/consent`: read and change what the visitor allows. It must never
+//! make a device before something may be stored.
+
+use std::collections::BTreeMap;
+
+use selvedge::consent::{Basis, Choice, Consent, Effective, Purpose, PurposeSet, Record};
+use selvedge::engine::{ConsentView, Input, Placements, Reply};
+use selvedge::limits;
+use selvedge::wire::Chosen;
+use selvedge::workspace::Where;
+use serde::Deserialize;
+use serde_json::Value;
+use worker::Request;
+
+use crate::cookie::Cookie;
+use crate::http::{self, Answer, Fault};
+use crate::views;
+use crate::visitor::Visit;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    choices: BTreeMap<Purpose, bool>,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    evidence: Option<String>,
+}
+
+/// `GET`.
+pub async fn read(mut visit: Visit) -> Result<Answer, Fault> {
+    let view = match visit.consult(|speaker| Input::Consent { speaker }).await? {
+        Reply::Consent(view) => view,
+        Reply::Erased => erased(&visit)?,
+        _ => return Err(Fault::unavailable()),
+    };
+    answer(&visit, &view, Value::Null)
+}
+
+/// `POST`. The very answer holds what may still be shown.
+pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
+    http::same_origin(request, &visit.url)?;
+    let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
+    if asked.choices.is_empty() {
+        return Err(Fault::new(400, "bad_choices", "a call chooses for a purpose", "choices"));
+    }
+    let choices: Vec<Chosen> =
+        asked.choices.iter().map(|(purpose, yes)| Chosen { purpose: *purpose, yes: *yes }).collect();
+    let view = if visit.cookie.device.is_none() && !may_store(&visit, &choices) {
+        refuse(&mut visit, &choices)?
+    } else {
+        keep(&mut visit, &choices, &asked).await?
+    };
+    if !view.effective.allowed().has(Purpose::Store) {
+        // The device goes; that it said no stays, or it would be asked again, or taken for a yes.
+        let known = visit.cookie.refused;
+        let refused = choices.iter().filter(|chosen| !chosen.yes);
+        let refused = refused.fold(known, |set, chosen| set.with(chosen.purpose));
+        visit.cookie = Cookie { refused, ..Cookie::default() };
+    }
+    let shown = shown(&mut visit).await.unwrap_or(Value::Null);
+    answer(&visit, &view, shown)
+}
+
+async fn keep(visit: &mut Visit, choices: &[Chosen], asked: &Asked) -> Result<ConsentView, Fault> {
+    let source = asked.source.clone().unwrap_or_else(|| "api".to_owned());
+    let evidence = asked.evidence.clone().unwrap_or_default();
+    let refused = visit.cookie.refused;
+    let mut choices = choices.to_vec();
+    if visit.cookie.device.is_none() {
+        visit.new_device()?;
+        // What was refused before there was a device is part of what is chosen now.
+        let unsaid = |purpose: &Purpose| !choices.iter().any(|chosen| chosen.purpose == *purpose);
+        let carried: Vec<Chosen> = Purpose::ALL
+            .into_iter()
+            .filter(|purpose| refused.has(*purpose) && unsaid(purpose))
+            .map(|purpose| Chosen { purpose, yes: false })
+            .collect();
+        choices.extend(carried);
+    }
+    let choose = |speaker| Input::Choose {
+        speaker,
+        choices: choices.clone(),
+        source: source.clone(),
+        evidence: evidence.clone(),
+    };
+    match visit.consult(choose).await? {
+        Reply::Consent(view) => Ok(view),
+        Reply::Erased => erased(visit),
+        _ => Err(Fault::unavailable()),
+    }
+}
+
+/// What stands for somebody who was erased: the region's default, as for anybody new.
+fn erased(visit: &Visit) -> Result<ConsentView, Fault> {
+    match visit.alone(Input::Consent { speaker: visit.nobody() })? {
+        Reply::Consent(view) => Ok(view),
+        _ => Err(Fault::unavailable()),
+    }
+}
+
+/// Whether these choices of somebody without a device allow storing.
+fn may_store(visit: &Visit, choices: &[Chosen]) -> bool {
+    let mut consent = Consent::default();
+    for chosen in choices {
+        consent.take(&Record {
+            purpose: chosen.purpose,
+            choice: if chosen.yes { Choice::Grant } else { Choice::Deny },
+            epoch: 0,
+            time: visit.now,
+            basis: Basis::Consent,
+        });
+    }
+    let said = choices.iter().any(|chosen| chosen.purpose == Purpose::Store);
+    let before = visit.cookie.refused.has(Purpose::Store) && !said;
+    let settings = &visit.workspace.consent;
+    let effective = Effective::of(None, Some(&consent), &visit.signals, settings);
+    !before && effective.allowed().has(Purpose::Store)
+}
+
+/// A no of somebody without a device: only the cookie keeps it.
+fn refuse(visit: &mut Visit, choices: &[Chosen]) -> Result<ConsentView, Fault> {
+    let mut refused = PurposeSet::NONE;
+    for purpose in Purpose::ALL {
+        let said = choices.iter().find(|chosen| chosen.purpose == purpose).map(|chosen| !chosen.yes);
+        if said.unwrap_or(visit.cookie.refused.has(purpose)) {
+            refused = refused.with(purpose);
+        }
+    }
+    visit.cookie.refused = refused;
+    erased(visit)
+}
+
+/// The decisions of the page's placements as they are from now on.
+async fn shown(visit: &mut Visit) -> Result<Value, Fault> {
+    let request = visit.fields.clone();
+    let input = |speaker| Input::Decide {
+        speaker,
+        placements: Placements::Every(Where::Edge),
+        request: request.clone(),
+        trace: false,
+    };
+    match visit.consult(input).await? {
+        Reply::Decisions(page) => {
+            Ok(Value::Array(page.decisions.iter().map(views::decision).collect()))
+        }
+        _ => Ok(Value::Null),
+    }
+}
+
+fn answer(visit: &Visit, view: &ConsentView, decisions: Value) -> Result<Answer, Fault> {
+    let mut value = views::consent(view);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("banner".into(), visit.workspace.consent.banner.clone().into());
+        fields.insert("region".into(), views::region(&visit.signals.region));
+        if !decisions.is_null() {
+            fields.insert("decisions".into(), decisions);
+        }
+    }
+    Ok(Answer::json(&value)?.with_cookie(visit.cookie_line()))
+}

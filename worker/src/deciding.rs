@@ -1,0 +1,69 @@
+//! The routes `POST /v1/decide` and `GET /v1/slice`. They read the visitor who holds the cookie,
+//! and nobody else: no key opens them.
+
+use std::collections::BTreeMap;
+
+use selvedge::engine::{Input, Placements, Reply};
+use selvedge::limits;
+use selvedge::workspace::Where;
+use serde::Deserialize;
+use serde_json::json;
+use worker::Request;
+
+use crate::http::{self, Answer, Cache, Fault};
+use crate::views;
+use crate::visitor::Visit;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    #[serde(default)]
+    placements: Option<Vec<String>>,
+    #[serde(default)]
+    context: BTreeMap<String, String>,
+}
+
+/// `POST /v1/decide`.
+pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
+    http::same_origin(request, &visit.url)?;
+    let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
+    let fields = visit.fields_with(&asked.context)?;
+    let placements = asked.placements.map_or(Placements::Every(Where::Page), Placements::Named);
+    let input = |speaker| Input::Decide {
+        speaker,
+        placements: placements.clone(),
+        request: fields.clone(),
+        trace: false,
+    };
+    let reply = match visit.consult(&input).await? {
+        // Somebody erased is somebody new.
+        Reply::Erased => visit.alone(input(visit.nobody()))?,
+        reply => reply,
+    };
+    let Reply::Decisions(page) = reply else { return Err(Fault::unavailable()) };
+    Ok(Answer::json(&views::page(&page))?.with_cookie(visit.cookie_line()))
+}
+
+/// `GET /v1/slice`: the slice in postcard bytes. Another site's page can send this request, but not
+/// read its answer; it changes nothing.
+pub async fn slice(mut visit: Visit) -> Result<Answer, Fault> {
+    let request = visit.fields.clone();
+    let input = |speaker| Input::Slice { speaker, request: request.clone() };
+    let reply = match visit.consult(&input).await? {
+        Reply::Erased => visit.alone(input(visit.nobody()))?,
+        reply => reply,
+    };
+    let Reply::Slice(slice) = reply else { return Err(Fault::unavailable()) };
+    let bytes = postcard::to_allocvec(&slice).map_err(|_| Fault::unavailable())?;
+    let answer = Answer::bytes(bytes, "application/octet-stream", Cache::Personal)
+        .with("selvedge-workspace", visit.workspace.version.clone())
+        .with("cross-origin-resource-policy", "same-origin");
+    Ok(answer.with_cookie(visit.cookie_line()))
+}
+
+/// `GET /.well-known/gpc.json`: that the signal is honoured here.
+pub fn gpc() -> Result<Answer, Fault> {
+    let mut answer = Answer::json(&json!({ "gpc": true, "lastUpdate": "2026-11-22" }))?;
+    answer.cache = Cache::Short;
+    Ok(answer)
+}

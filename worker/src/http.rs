@@ -1,0 +1,320 @@
+//! The one place for what every answer has in common: its cache class, cookies, JSON errors, the
+//! bounds of bodies, and who may call. It must never know what a route does.
+
+use futures_util::StreamExt;
+use selvedge::error::Error;
+use selvedge::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use worker::{Method, Request, Response, ResponseBuilder, Url};
+
+/// Who may keep an answer. Every answer has a class; there is no default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Belongs to one visitor, or to nobody.
+    Personal,
+    /// The name holds a hash of the content.
+    Immutable,
+    /// The same for everybody, replaced with the next deployment.
+    Short,
+}
+
+impl Cache {
+    /// The header's value.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Personal => "private, no-store",
+            Self::Immutable => "public, max-age=31536000, immutable",
+            Self::Short => "public, max-age=60, stale-while-revalidate=600",
+        }
+    }
+}
+
+/// An answer of one of our own routes.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+    pub cache: Cache,
+    content_type: &'static str,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    /// A personal answer in JSON.
+    pub fn json(value: &impl Serialize) -> Result<Self, Fault> {
+        let body = serde_json::to_vec(value).map_err(|_| Fault::unavailable())?;
+        Ok(Self::bytes(body, "application/json", Cache::Personal))
+    }
+
+    /// Bytes of a type, in a cache class.
+    pub fn bytes(body: Vec<u8>, content_type: &'static str, cache: Cache) -> Self {
+        Self { status: 200, body, cache, content_type, headers: Vec::new() }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With a cookie to set, if there is one.
+    #[must_use]
+    pub fn with_cookie(self, line: Option<String>) -> Self {
+        match line {
+            Some(line) => self.with("set-cookie", line),
+            None => self,
+        }
+    }
+
+    /// As the runtime wants it; `HEAD` leaves the body away.
+    pub fn respond(self, method: &Method) -> worker::Result<Response> {
+        let mut builder = ResponseBuilder::new()
+            .with_status(self.status)
+            .with_header("content-type", self.content_type)?
+            .with_header("cache-control", self.cache.header())?
+            .with_header("x-content-type-options", "nosniff")?;
+        for (name, value) in &self.headers {
+            builder = builder.with_header(name, value)?;
+        }
+        if *method == Method::Head || self.status == 304 {
+            return Ok(builder.empty());
+        }
+        Ok(builder.fixed(self.body))
+    }
+}
+
+/// A refusal: a status and the error that the caller reads.
+#[derive(Debug)]
+pub struct Fault {
+    status: u16,
+    error: Error,
+    more: Option<(&'static str, Value)>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Fault {
+    /// A refusal with a stable code.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>, place: &str) -> Self {
+        Self {
+            status,
+            error: Error::new(code, message, place),
+            more: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Something that the edge leans on did not answer.
+    pub fn unavailable() -> Self {
+        Self::new(503, "unavailable", "the edge cannot answer now; try again", "")
+            .with("retry-after", "1")
+    }
+
+    /// A wrong method, naming the right ones.
+    pub fn method(allowed: &str) -> Self {
+        Self::new(405, "method_not_allowed", format!("this route takes {allowed}"), "method")
+            .with("allow", allowed)
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With one more field in the answer.
+    #[must_use]
+    pub fn with_field(mut self, name: &'static str, value: Value) -> Self {
+        self.more = Some((name, value));
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        self.error.code()
+    }
+
+    /// The answer that the caller reads.
+    pub fn answer(self) -> Answer {
+        let mut value = json!({
+            "code": self.error.code(),
+            "message": self.error.message,
+            "where": self.error.place,
+        });
+        if let (Some((name, more)), Some(fields)) = (self.more, value.as_object_mut()) {
+            fields.insert(name.to_owned(), more);
+        }
+        let body = value.to_string().into_bytes();
+        let mut answer = Answer::bytes(body, "application/json", Cache::Personal);
+        answer.status = self.status;
+        answer.headers = self.headers;
+        answer
+    }
+}
+
+/// The core refuses bad input; only what says "later" is not the caller's mistake.
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let (status, retry) = match error.code() {
+            "outbox_full" => (503, true),
+            "event_too_large" | "body_too_large" => (413, false),
+            "bad_token"
+            | "bad_token_algorithm"
+            | "unknown_token_key"
+            | "bad_token_signature"
+            | "wrong_token_audience"
+            | "token_expired"
+            | "token_not_yet_valid"
+            | "token_replayed" => (401, false),
+            _ => (400, false),
+        };
+        let fault = Self { status, error, more: None, headers: Vec::new() };
+        if retry { fault.with("retry-after", "5") } else { fault }
+    }
+}
+
+/// The runtime failed us; what it says is for the log, not for the caller.
+impl From<worker::Error> for Fault {
+    fn from(error: worker::Error) -> Self {
+        worker::console_error!("the runtime refused: {error}");
+        Self::unavailable()
+    }
+}
+
+/// A request header, where it is there and readable.
+pub fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}
+
+/// Reads a body of at most `max_bytes`. Errors: `body_too_large`, `unsupported_encoding`.
+pub async fn body(request: &mut Request, max_bytes: usize) -> Result<Vec<u8>, Fault> {
+    let too_large = || {
+        Fault::new(413, "body_too_large", format!("a body has at most {max_bytes} bytes here"), "")
+    };
+    if header(request, "content-encoding").is_some_and(|encoding| encoding != "identity") {
+        return Err(Fault::new(
+            415,
+            "unsupported_encoding",
+            "bodies are taken as they are, not compressed",
+            "content-encoding",
+        ));
+    }
+    let said = header(request, "content-length").and_then(|length| length.parse::<usize>().ok());
+    if said.is_some_and(|length| length > max_bytes) {
+        return Err(too_large());
+    }
+    if request.inner().body().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut stream = request.stream()?;
+    let mut bytes = Vec::with_capacity(said.unwrap_or_default());
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Fault::new(400, "bad_body", "the body broke off", ""))?;
+        if bytes.len().saturating_add(chunk.len()) > max_bytes {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Insists on a media type. Errors: `unsupported_media_type`.
+pub fn media_type(request: &Request, wanted: &[&str]) -> Result<(), Fault> {
+    let given = header(request, "content-type").unwrap_or_default();
+    let mut parts = given.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let charset = parts.all(|part| match part.to_ascii_lowercase().split_once('=') {
+        Some(("charset", value)) => value.trim_matches('"') == "utf-8",
+        _ => true,
+    });
+    if charset && wanted.contains(&kind.as_str()) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        415,
+        "unsupported_media_type",
+        format!("this route takes {} in UTF-8", wanted.join(" or ")),
+        "content-type",
+    ))
+}
+
+/// One of our own calls: JSON, bounded, in UTF-8, without unknown fields. Errors:
+/// `unsupported_media_type`, `body_too_large`, `not_utf8`, `json_too_deep`, `bad_json`,
+/// `unknown_field`, `missing_field`, `bad_field`.
+pub async fn call<T: DeserializeOwned>(
+    request: &mut Request,
+    max_bytes: usize,
+) -> Result<T, Fault> {
+    media_type(request, &["application/json"])?;
+    let bytes = body(request, max_bytes).await?;
+    read(&bytes)
+}
+
+/// The call behind bounded bytes. Errors: as [`call`].
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    if core::str::from_utf8(bytes).is_err() {
+        return Err(Fault::new(400, "not_utf8", "the body is no UTF-8 text", ""));
+    }
+    json::check_depth(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| mistake(&error))
+}
+
+/// What is wrong with a JSON text, without a word of the text itself but names of fields.
+fn mistake(error: &serde_json::Error) -> Fault {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if !error.is_data() {
+        return Fault::new(400, "bad_json", "the body is no JSON text", &place);
+    }
+    let said = error.to_string();
+    let (code, message) = if said.starts_with("unknown field") {
+        ("unknown_field", "the body has a field that this route does not know")
+    } else if said.starts_with("missing field") {
+        ("missing_field", "the body lacks a field that this route needs")
+    } else {
+        ("bad_field", "a field of the body has the wrong type or value")
+    };
+    Fault::new(400, code, message, &place)
+}
+
+/// Whether the browser says that the request comes from a page of this very site.
+pub fn is_same_origin(request: &Request, url: &Url) -> bool {
+    if let Some(origin) = header(request, "origin") {
+        return origin == url.origin().ascii_serialization();
+    }
+    header(request, "sec-fetch-site").is_some_and(|site| site == "same-origin")
+}
+
+/// Insists on it, for routes that change a visitor's state. Errors: `foreign_origin`.
+pub fn same_origin(request: &Request, url: &Url) -> Result<(), Fault> {
+    if is_same_origin(request, url) {
+        return Ok(());
+    }
+    Err(foreign())
+}
+
+/// The refusal of another site's pages.
+pub fn foreign() -> Fault {
+    Fault::new(403, "foreign_origin", "only pages of this site may call this", "origin")
+}
+
+/// The bearer token of a request.
+pub fn bearer(request: &Request) -> Option<String> {
+    let value = header(request, "authorization")?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// Insists on a bearer token. Errors: `no_key`, `bad_key`.
+pub fn with_key(request: &Request, is_right: impl Fn(&str) -> bool) -> Result<(), Fault> {
+    let refuse = |code, message: &str| {
+        Fault::new(401, code, message, "authorization").with("www-authenticate", "Bearer")
+    };
+    match bearer(request) {
+        None => Err(refuse("no_key", "this route takes a secret key as bearer token")),
+        Some(key) if is_right(&key) => Ok(()),
+        Some(_) => Err(refuse("bad_key", "this is not the key of this route")),
+    }
+}

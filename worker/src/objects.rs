@@ -1,0 +1,137 @@
+//! Calls from one part of the edge to another: postcard bytes through an object's stub. It must
+//! never decide what is called, and never cross a tenant: the tenant stands in every name.
+
+use js_sys::Uint8Array;
+use selvedge::engine::{Input, Reply};
+use selvedge::identity::shard::{Outcome, Proof};
+use selvedge::ids::ProfileName;
+use selvedge::time::Timestamp;
+use selvedge::wire::{FactRow, Receipt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use worker::{Env, Method, Request, RequestInit, Response, Stub};
+
+use crate::http::Fault;
+
+/// An input for a profile object, with all that a host brings.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Call {
+    /// The workspace to handle it under.
+    pub workspace: String,
+    /// When the request came in.
+    pub now: Timestamp,
+    /// Its randomness.
+    pub seed: [u8; 32],
+    /// What to handle.
+    pub input: Input,
+}
+
+/// What a profile object holds beside its state.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Held {
+    /// Every receipt that was not pruned.
+    pub receipts: Vec<Receipt>,
+    /// Facts that the central store has not stored yet.
+    pub queued: Vec<FactRow>,
+}
+
+/// A proof for an identity shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Filing {
+    /// The identifier's keyed hash.
+    pub key: [u8; 16],
+    /// What was proved.
+    pub proof: Proof,
+}
+
+/// A published workspace.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Published {
+    /// Its version.
+    pub version: String,
+    /// What was written.
+    pub source: String,
+    /// What it compiled into.
+    pub image: Vec<u8>,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Fresh randomness of the runtime.
+pub fn seed() -> Result<[u8; 32], Fault> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|_| Fault::unavailable())?;
+    Ok(seed)
+}
+
+/// The time of this request. The runtime holds it still between waits.
+pub fn now() -> Timestamp {
+    Timestamp(i64::try_from(worker::Date::now().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Asks a profile object.
+pub async fn ask(
+    env: &Env,
+    tenant: &str,
+    name: &ProfileName,
+    call: &Call,
+) -> Result<Reply, Fault> {
+    post(&profile(env, tenant, name)?, "call", call).await
+}
+
+/// What a profile object holds beside its state.
+pub async fn held(env: &Env, tenant: &str, name: &ProfileName) -> Result<Held, Fault> {
+    post(&profile(env, tenant, name)?, "held", &()).await
+}
+
+fn profile(env: &Env, tenant: &str, name: &ProfileName) -> Result<Stub, Fault> {
+    Ok(env.durable_object("PROFILE")?.get_by_name(&format!("{tenant}/{name}"))?)
+}
+
+/// Files a proof at its shard.
+pub async fn file(
+    env: &Env,
+    tenant: &str,
+    shard: u16,
+    filing: &Filing,
+) -> Result<Outcome, Fault> {
+    let stub = env.durable_object("IDENTITY")?.get_by_name(&format!("{tenant}/{shard}"))?;
+    post(&stub, "file", filing).await
+}
+
+/// The tenant's own object.
+pub fn tenant(env: &Env, tenant: &str) -> Result<Stub, Fault> {
+    Ok(env.durable_object("TENANT_OBJECT")?.get_by_name(tenant)?)
+}
+
+/// Sends a value, reads a value.
+pub async fn post<A: Serialize, B: DeserializeOwned>(
+    stub: &Stub,
+    path: &str,
+    value: &A,
+) -> Result<B, Fault> {
+    let bytes = postcard::to_allocvec(value).map_err(|_| Fault::unavailable())?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(Uint8Array::from(bytes.as_slice()).into()));
+    let request = Request::new_with_init(&format!("https://object/{path}"), &init)?;
+    let mut response = stub.fetch_with_request(request).await?;
+    if response.status_code() != 200 {
+        worker::console_error!("an object answered {path} with {}", response.status_code());
+        return Err(Fault::unavailable());
+    }
+    let bytes = response.bytes().await?;
+    postcard::from_bytes(&bytes).map_err(|_| Fault::unavailable())
+}
+
+/// The value that a request to an object carries.
+pub async fn taken<T: DeserializeOwned>(request: &mut Request) -> worker::Result<T> {
+    let bytes = request.bytes().await?;
+    postcard::from_bytes(&bytes).map_err(|_| "a message between objects cannot be read".into())
+}
+
+/// An object's answer.
+pub fn given(value: &impl Serialize) -> worker::Result<Response> {
+    let bytes = postcard::to_allocvec(value)
+        .map_err(|_| worker::Error::from("an answer between objects cannot be written"))?;
+    Response::from_bytes(bytes)
+}

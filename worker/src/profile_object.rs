@@ -1,0 +1,365 @@
+//! The profile object: one person or unlinked device. It keeps the engine's state and carries out
+//! its effects in one transaction. It must never decide anything about a profile, and never answer
+//! before what it answers is stored.
+//!
+//! INVARIANT: nothing is awaited between the engine's turn and the end of its transaction, so no
+//! other call sees a state that is not stored.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use selvedge::engine::{self, Effect, Input, Output, Reply};
+use selvedge::ids::{Entropy, EventKey};
+use selvedge::time::Timestamp;
+use selvedge::wire::Fact;
+use selvedge::workspace::Workspace;
+use worker::{
+    Delay, DurableObject, Env, Error, Request, Response, Result, SqlStorageValue, State,
+    durable_object,
+};
+
+use crate::http::Fault;
+use crate::objects::{self, Call, Held};
+use crate::outbox;
+use crate::published;
+use crate::settings::{self, Settings};
+use crate::sql::{Sql, as_bytes, marks};
+
+/// How long a login waits for what the central store knows; later it comes by the alarm.
+const HYDRATE_MS: u64 = 400;
+/// Bound parameters that the runtime takes in one statement.
+const BINDINGS: usize = 100;
+
+const SCHEMA: [&str; 5] = [
+    "CREATE TABLE state (key TEXT, part INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (key, part)) \
+     WITHOUT ROWID",
+    "CREATE TABLE seen (key BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, size INTEGER NOT NULL, event INTEGER NOT NULL, \
+     bytes BLOB NOT NULL)",
+    "CREATE TABLE receipts (seq INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+    "CREATE TABLE tell (id INTEGER PRIMARY KEY, target TEXT NOT NULL, bytes BLOB NOT NULL)",
+];
+
+/// The Durable Object class.
+#[durable_object]
+pub struct ProfileObject {
+    core: Rc<Core>,
+}
+
+/// What the object's calls, alarms and background tasks share.
+pub struct Core {
+    state: State,
+    pub env: Env,
+    pub settings: RefCell<Option<Rc<Settings>>>,
+    /// The state as it is stored; None before it was read, and after a transaction failed.
+    resident: RefCell<Option<engine::State>>,
+    /// Whether the tables are there; None before anybody looked.
+    tables: Cell<Option<bool>>,
+    /// Whether an alarm is set; None before anybody looked.
+    pub armed: Cell<Option<bool>>,
+    pub draining: Cell<bool>,
+    pub failures: Cell<u32>,
+}
+
+/// Rows that go in the transaction that stores what they led to.
+#[derive(Clone, Debug)]
+pub enum Gone {
+    /// Nothing.
+    Nothing,
+    /// Facts that the central store has.
+    Facts(Vec<u64>),
+    /// A message that was answered.
+    Told(i64),
+}
+
+impl DurableObject for ProfileObject {
+    fn new(state: State, env: Env) -> Self {
+        let core = Core {
+            state,
+            env,
+            settings: RefCell::new(None),
+            resident: RefCell::new(None),
+            tables: Cell::new(None),
+            armed: Cell::new(None),
+            draining: Cell::new(false),
+            failures: Cell::new(0),
+        };
+        Self { core: Rc::new(core) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        match request.path().as_str() {
+            "/call" => {
+                let call: Call = objects::taken(&mut request).await?;
+                objects::given(&self.core.call(call).await?)
+            }
+            "/held" => objects::given(&self.core.held()?),
+            _ => Response::error("an object takes no such call", 404),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.core.armed.set(Some(false));
+        outbox::forget_old_keys(&self.core)?;
+        outbox::drain(Rc::clone(&self.core)).await;
+        Response::ok("")
+    }
+}
+
+impl Core {
+    pub fn settings(&self) -> Result<Rc<Settings>> {
+        settings::of(&self.env).map_err(|fault| Error::from(fault.code().to_owned()))
+    }
+
+    pub fn sql(&self) -> Sql {
+        Sql::new(self.state.storage())
+    }
+
+    async fn call(self: &Rc<Self>, call: Call) -> Result<Reply> {
+        let settings = self.settings()?;
+        let workspace = published::version(&self.env, &settings.tenant, &call.workspace)
+            .await
+            .map_err(failed)?;
+        self.look_for_alarm().await?;
+        let Call { now, seed, input, .. } = call;
+        let output = self.turn(&workspace, now, seed, input, &Gone::Nothing)?;
+        if !output.changed {
+            return Ok(output.reply);
+        }
+        if output.effects.iter().any(leaves_work) {
+            self.arm(outbox::SAFETY_MS).await?;
+            if output.effects.iter().any(|effect| matches!(effect, Effect::Hydrate(_))) {
+                self.hydrate_in_time().await;
+            }
+            self.state.wait_until(outbox::drain(Rc::clone(self)));
+        }
+        Ok(output.reply)
+    }
+
+    /// One turn of the engine, stored.
+    pub fn turn(
+        &self,
+        workspace: &Workspace,
+        now: Timestamp,
+        seed: [u8; 32],
+        input: Input,
+        gone: &Gone,
+    ) -> Result<Output> {
+        let sql = self.sql();
+        let mut state = match self.resident.take() {
+            Some(state) => state,
+            None => self.read(&sql)?,
+        };
+        let input = self.recall(&sql, input)?;
+        let output = engine::handle(&mut state, workspace, now, Entropy::new(seed), input);
+        if output.changed || !matches!(gone, Gone::Nothing) {
+            // A failure here leaves nothing resident: the next call reads what is really stored.
+            self.store(&sql, &state, &output.effects, gone)?;
+        }
+        self.resident.replace(Some(state));
+        Ok(output)
+    }
+
+    pub fn has_tables(&self, sql: &Sql) -> Result<bool> {
+        if let Some(known) = self.tables.get() {
+            return Ok(known);
+        }
+        let found = sql.has_table("state")?;
+        self.tables.set(Some(found));
+        Ok(found)
+    }
+
+    fn read(&self, sql: &Sql) -> Result<engine::State> {
+        if !self.has_tables(sql)? {
+            return Ok(engine::State::default());
+        }
+        match sql.blob("state", "state")? {
+            None => Ok(engine::State::default()),
+            Some(bytes) => postcard::from_bytes(&bytes)
+                .map_err(|_| Error::from("a stored profile cannot be read")),
+        }
+    }
+
+    /// Fills in what only the host remembers: which keys are known already.
+    fn recall(&self, sql: &Sql, input: Input) -> Result<Input> {
+        Ok(match input {
+            Input::Events { speaker, events, .. } => {
+                let keys: Vec<EventKey> = events.iter().map(selvedge::event::Event::key).collect();
+                let known = self.known(sql, &keys)?;
+                Input::Events { speaker, events, known }
+            }
+            Input::Login(mut login) => {
+                let key = EventKey::of(&login.evidence);
+                login.evidence_known = self.known(sql, &[key])?.contains(&key);
+                Input::Login(login)
+            }
+            other => other,
+        })
+    }
+
+    fn known(&self, sql: &Sql, keys: &[EventKey]) -> Result<BTreeSet<EventKey>> {
+        let mut known = BTreeSet::new();
+        if !self.has_tables(sql)? {
+            return Ok(known);
+        }
+        for some in keys.chunks(BINDINGS) {
+            let query = format!("SELECT key FROM seen WHERE key IN ({})", marks(some.len()));
+            let bindings = some.iter().map(|key| key.0.to_vec().into()).collect();
+            for row in sql.run(&query, bindings)? {
+                if let Ok(bytes) = <[u8; 16]>::try_from(as_bytes(&row, 0)?) {
+                    known.insert(EventKey(bytes));
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    fn store(
+        &self,
+        sql: &Sql,
+        state: &engine::State,
+        effects: &[Effect],
+        gone: &Gone,
+    ) -> Result<()> {
+        let bytes =
+            postcard::to_allocvec(state).map_err(|_| Error::from("a profile cannot be written"))?;
+        let fresh = !self.has_tables(sql)?;
+        self.tables.set(None);
+        sql.transaction(|sql| {
+            if fresh {
+                for statement in SCHEMA {
+                    sql.run(statement, vec![])?;
+                }
+            }
+            sql.put_blob("state", "state", &bytes)?;
+            effects.iter().try_for_each(|effect| carry_out(sql, effect))?;
+            match gone {
+                Gone::Nothing => Ok(()),
+                Gone::Facts(seqs) => seqs.iter().try_for_each(|seq| {
+                    sql.run("DELETE FROM outbox WHERE seq = ?", vec![number(*seq)]).map(drop)
+                }),
+                Gone::Told(id) => {
+                    sql.run("DELETE FROM tell WHERE id = ?", vec![(*id).into()]).map(drop)
+                }
+            }
+        })?;
+        self.tables.set(Some(true));
+        Ok(())
+    }
+
+    async fn look_for_alarm(&self) -> Result<()> {
+        if self.armed.get().is_none() {
+            let alarm = self.state.storage().get_alarm().await?;
+            self.armed.set(Some(alarm.is_some()));
+        }
+        Ok(())
+    }
+
+    /// Sets the alarm where none is. Called right after a transaction, it is stored with it.
+    pub async fn arm(&self, after_ms: i64) -> Result<()> {
+        if self.armed.get() == Some(true) {
+            return Ok(());
+        }
+        self.armed.set(Some(true));
+        let after = Duration::from_millis(u64::try_from(after_ms).unwrap_or_default());
+        self.state.storage().set_alarm(after).await
+    }
+
+    async fn hydrate_in_time(self: &Rc<Self>) {
+        let asked = std::pin::pin!(outbox::hydrate(self));
+        let late = Delay::from(Duration::from_millis(HYDRATE_MS));
+        if let Either::Left((Err(error), _)) = select(asked, late).await {
+            worker::console_warn!("the central store does not know yet: {error}");
+        }
+    }
+
+    fn held(&self) -> Result<Held> {
+        let sql = self.sql();
+        if !self.has_tables(&sql)? {
+            return Ok(Held::default());
+        }
+        let unreadable = || Error::from("a stored row cannot be read");
+        let mut held = Held::default();
+        for row in sql.run("SELECT bytes FROM receipts ORDER BY seq", vec![])? {
+            let bytes = as_bytes(&row, 0)?;
+            held.receipts.push(postcard::from_bytes(bytes).map_err(|_| unreadable())?);
+        }
+        for row in sql.run("SELECT bytes FROM outbox ORDER BY seq", vec![])? {
+            let bytes = as_bytes(&row, 0)?;
+            held.queued.push(postcard::from_bytes(bytes).map_err(|_| unreadable())?);
+        }
+        Ok(held)
+    }
+}
+
+/// Whether an effect leaves rows that the alarm must see to.
+fn leaves_work(effect: &Effect) -> bool {
+    matches!(effect, Effect::Queue(_) | Effect::Tell(..) | Effect::Hydrate(_))
+}
+
+/// Carries out one effect, inside the transaction.
+fn carry_out(sql: &Sql, effect: &Effect) -> Result<()> {
+    let unwritable = || Error::from("an effect cannot be written");
+    let bytes = |encoded: core::result::Result<Vec<u8>, postcard::Error>| {
+        encoded.map_err(|_| unwritable()).map(SqlStorageValue::from)
+    };
+    match effect {
+        Effect::Queue(row) => {
+            let is_event = matches!(row.fact, Fact::Event { .. });
+            let size = i64::from(row.size_bytes()).into();
+            let row_bytes = bytes(postcard::to_allocvec(row))?;
+            sql.run(
+                "INSERT INTO outbox (seq, size, event, bytes) VALUES (?, ?, ?, ?)",
+                vec![number(row.seq), size, i64::from(is_event).into(), row_bytes],
+            )?;
+        }
+        Effect::Remember(key, until) => {
+            sql.run(
+                "INSERT OR REPLACE INTO seen (key, until) VALUES (?, ?)",
+                vec![key.0.to_vec().into(), until.0.into()],
+            )?;
+        }
+        Effect::Keep(receipt) => {
+            let kept = i64::try_from(selvedge::limits::RECEIPTS).unwrap_or(i64::MAX);
+            let receipt_bytes = bytes(postcard::to_allocvec(receipt))?;
+            let seq = number(receipt.seq);
+            sql.run(
+                "INSERT OR REPLACE INTO receipts (seq, bytes) VALUES (?, ?)",
+                vec![seq.clone(), receipt_bytes],
+            )?;
+            sql.run("DELETE FROM receipts WHERE seq <= ? - ?", vec![seq, kept.into()])?;
+        }
+        Effect::CancelQueued => {
+            sql.run("DELETE FROM outbox WHERE event = 1", vec![])?;
+        }
+        Effect::ForgetAll => {
+            for query in ["DELETE FROM seen", "DELETE FROM outbox", "DELETE FROM receipts"] {
+                sql.run(query, vec![])?;
+            }
+        }
+        Effect::Tell(target, input) => tell(sql, target.as_str(), bytes(postcard::to_allocvec(input))?)?,
+        Effect::Hydrate(person) => tell(sql, outbox::CENTRAL, person.as_str().into())?,
+    }
+    Ok(())
+}
+
+fn tell(sql: &Sql, target: &str, message: SqlStorageValue) -> Result<()> {
+    let message = match message {
+        SqlStorageValue::String(text) => SqlStorageValue::Blob(text.into_bytes()),
+        other => other,
+    };
+    sql.run("INSERT INTO tell (target, bytes) VALUES (?, ?)", vec![target.into(), message])
+        .map(drop)
+}
+
+/// A number that counts up from 1 and stays far below 2^53, where JavaScript's numbers are exact.
+fn number(seq: u64) -> SqlStorageValue {
+    SqlStorageValue::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
+}
+
+pub fn failed(fault: Fault) -> Error {
+    Error::from(fault.code().to_owned())
+}

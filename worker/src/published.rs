@@ -1,0 +1,107 @@
+//! The published workspace as this isolate knows it. It must never serve one that was replaced
+//! longer ago than [`FRESH_MS`], unless the tenant's object cannot be asked.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use selvedge::time::Timestamp;
+use selvedge::workspace::Workspace;
+use worker::Env;
+
+use crate::http::Fault;
+use crate::objects;
+
+/// How long a workspace is taken for the current one without asking.
+const FRESH_MS: i64 = 2_000;
+/// Workspaces kept in memory: the current one, and those that slower calls still name.
+const KEPT: usize = 4;
+
+#[derive(Default)]
+struct Known {
+    /// The latest used last.
+    workspaces: Vec<Rc<Workspace>>,
+    current: Option<Rc<Workspace>>,
+    asked: Option<Timestamp>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+impl Known {
+    fn find(&self, version: &str) -> Option<Rc<Workspace>> {
+        self.workspaces.iter().find(|known| known.version == version).cloned()
+    }
+
+    fn keep(&mut self, workspace: Workspace) -> Rc<Workspace> {
+        if let Some(known) = self.find(&workspace.version) {
+            return known;
+        }
+        if self.workspaces.len() >= KEPT {
+            self.workspaces.remove(0);
+        }
+        let workspace = Rc::new(workspace);
+        self.workspaces.push(Rc::clone(&workspace));
+        workspace
+    }
+}
+
+/// The current workspace. Errors: `no_workspace`, `unavailable`.
+pub async fn current(env: &Env, tenant: &str, now: Timestamp) -> Result<Rc<Workspace>, Fault> {
+    let (known, fresh) = KNOWN.with_borrow_mut(|known| {
+        let fresh = known.asked.is_some_and(|asked| now.since_ms(asked) < FRESH_MS);
+        // Others go on with what is known while the first one asks.
+        known.asked = known.current.as_ref().map(|_| now);
+        (known.current.clone(), fresh)
+    });
+    if let (Some(known), true) = (&known, fresh) {
+        return Ok(Rc::clone(known));
+    }
+    let have = known.as_ref().map(|workspace| workspace.version.clone()).unwrap_or_default();
+    match ask(env, tenant, "current", &have).await {
+        Ok(Some(image)) => {
+            let workspace = load(&image)?;
+            Ok(replace(workspace, now))
+        }
+        Ok(None) => known.ok_or_else(none),
+        // Better the workspace of some seconds ago than none.
+        Err(fault) => known.ok_or(fault),
+    }
+}
+
+/// A workspace by version. Errors: `no_workspace`, `unavailable`.
+pub async fn version(env: &Env, tenant: &str, version: &str) -> Result<Rc<Workspace>, Fault> {
+    if let Some(known) = KNOWN.with_borrow(|known| known.find(version)) {
+        return Ok(known);
+    }
+    let image = ask(env, tenant, "image", version).await?.ok_or_else(none)?;
+    let workspace = load(&image)?;
+    Ok(KNOWN.with_borrow_mut(|known| known.keep(workspace)))
+}
+
+/// Makes a workspace the current one of this isolate.
+pub fn replace(workspace: Workspace, now: Timestamp) -> Rc<Workspace> {
+    KNOWN.with_borrow_mut(|known| {
+        let workspace = known.keep(workspace);
+        known.current = Some(Rc::clone(&workspace));
+        known.asked = Some(now);
+        workspace
+    })
+}
+
+async fn ask(
+    env: &Env,
+    tenant: &str,
+    path: &str,
+    version: &str,
+) -> Result<Option<Vec<u8>>, Fault> {
+    objects::post(&objects::tenant(env, tenant)?, path, &version).await
+}
+
+fn load(image: &[u8]) -> Result<Workspace, Fault> {
+    Workspace::from_bytes(image).map_err(|_| none())
+}
+
+fn none() -> Fault {
+    Fault::new(503, "no_workspace", "no workspace is published yet", "").with("retry-after", "5")
+}

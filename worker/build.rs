@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// The queue of a page whose tag brings none of its own: calls wait until the tag takes them.
-const STUB: &str = r#"(function(w){if(w.selvedge)return;var q=[],s={q:q};["identify","track","page","consent","decide","render","login","logout","reset"].forEach(function(m){s[m]=function(){var a=[].slice.call(arguments);return new Promise(function(y,n){q.push([m,a,y,n])})}});w.selvedge=s})(window)"#;
+/// The tag's stub, for a checkout where the tag was never built.
+const STUB: &str = r#"(()=>{let w=window;if(w.selvedge)return;let calls=[],s={calls};s.ready=new Promise(r=>{s.open=r});for(let n of"track page identify login logout reset consent decide render".split(" "))s[n]=(...a)=>new Promise((y,x)=>{calls.length<500&&calls.push([n,a,y,x])});w.selvedge=s})();"#;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

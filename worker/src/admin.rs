@@ -46,20 +46,17 @@ pub async fn publish(
     let bytes = http::body(request, limits::WORKSPACE_BYTES).await?;
     let source = String::from_utf8(bytes)
         .map_err(|_| Fault::new(400, "not_utf8", "the workspace is no UTF-8 text", ""))?;
-    let workspace = compile::workspace(&source, now).map_err(|mistakes| {
+    let workspace = compile::workspace(&source).map_err(|mistakes| {
         let message = match mistakes.len() {
             1 => "the workspace has a mistake".to_owned(),
             count => format!("the workspace has {count} mistakes"),
         };
-        Fault::new(400, "bad_workspace", message, "").with_field("mistakes", views::plain(&mistakes))
+        Fault::new(400, "bad_workspace", message, "")
+            .with_field("mistakes", views::plain(&mistakes))
     })?;
     let version = workspace.version.clone();
-    let published = Published {
-        version: version.clone(),
-        source,
-        image: workspace.to_bytes()?,
-        time: now,
-    };
+    let published =
+        Published { version: version.clone(), source, image: workspace.to_bytes()?, time: now };
     let counted = (workspace.placements.len(), workspace.offers.len());
     let (): () =
         objects::post(&objects::tenant(env, &settings.tenant)?, "publish", &published).await?;
@@ -99,7 +96,9 @@ pub async fn explain(mut visit: Visit, request: &mut Request) -> Result<Answer, 
         request: fields.clone(),
     };
     match visit.consult(input).await? {
-        Reply::Explained(explained) => Answer::json(&views::explained(&explained)),
+        Reply::Explained(explained) => {
+            Answer::json(&views::explained(&explained, &visit.signals.region))
+        }
         Reply::Erased => unknown(),
         _ => Err(Fault::unavailable()),
     }

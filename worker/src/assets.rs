@@ -13,7 +13,7 @@ mod page {
     include!(concat!(env!("OUT_DIR"), "/page.rs"));
 }
 
-pub use page::{STUB_JS, TAG_INTEGRITY, WASM_INTEGRITY, WASM_NAME};
+pub use page::{STUB_JS, TAG_INTEGRITY};
 
 /// The ending of a compiled workspace's name.
 const IMAGE: &str = ".workspace";
@@ -21,9 +21,8 @@ const IMAGE: &str = ".workspace";
 /// `GET /_selvedge/tag.js`.
 pub fn tag(request: &Request) -> Answer {
     let etag = format!("\"{}\"", hex(&Sha256::digest(page::TAG_JS)));
-    let known = header(request, "if-none-match").is_some_and(|seen| {
-        seen.split(',').any(|one| one.trim().trim_start_matches("W/") == etag)
-    });
+    let known = header(request, "if-none-match")
+        .is_some_and(|seen| seen.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
     let bytes = if known { Vec::new() } else { page::TAG_JS.to_vec() };
     let mut answer = Answer::bytes(bytes, "text/javascript; charset=utf-8", Cache::Short);
     answer.status = if known { 304 } else { 200 };

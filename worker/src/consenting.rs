@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use selvedge::consent::{Basis, Choice, Consent, Effective, Purpose, PurposeSet, Record};
 use selvedge::engine::{ConsentView, Input, Placements, Reply};
 use selvedge::limits;
+use selvedge::page::ConsentAnswer;
 use selvedge::wire::Chosen;
 use selvedge::workspace::Where;
 use serde::Deserialize;
@@ -21,10 +22,9 @@ use crate::visitor::Visit;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asked {
     choices: BTreeMap<Purpose, bool>,
+    /// The version of the banner that the visitor saw; empty or absent where none asked.
     #[serde(default)]
-    source: Option<String>,
-    #[serde(default)]
-    evidence: Option<String>,
+    banner: String,
 }
 
 /// `GET`.
@@ -44,8 +44,11 @@ pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, F
     if asked.choices.is_empty() {
         return Err(Fault::new(400, "bad_choices", "a call chooses for a purpose", "choices"));
     }
-    let choices: Vec<Chosen> =
-        asked.choices.iter().map(|(purpose, yes)| Chosen { purpose: *purpose, yes: *yes }).collect();
+    let choices: Vec<Chosen> = asked
+        .choices
+        .iter()
+        .map(|(purpose, yes)| Chosen { purpose: *purpose, yes: *yes })
+        .collect();
     let view = if visit.cookie.device.is_none() && !may_store(&visit, &choices) {
         refuse(&mut visit, &choices)?
     } else {
@@ -63,8 +66,7 @@ pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, F
 }
 
 async fn keep(visit: &mut Visit, choices: &[Chosen], asked: &Asked) -> Result<ConsentView, Fault> {
-    let source = asked.source.clone().unwrap_or_else(|| "api".to_owned());
-    let evidence = asked.evidence.clone().unwrap_or_default();
+    let source = if asked.banner.is_empty() { "api" } else { "banner" };
     let refused = visit.cookie.refused;
     let mut choices = choices.to_vec();
     if visit.cookie.device.is_none() {
@@ -81,8 +83,8 @@ async fn keep(visit: &mut Visit, choices: &[Chosen], asked: &Asked) -> Result<Co
     let choose = |speaker| Input::Choose {
         speaker,
         choices: choices.clone(),
-        source: source.clone(),
-        evidence: evidence.clone(),
+        source: source.to_owned(),
+        evidence: asked.banner.clone(),
     };
     match visit.consult(choose).await? {
         Reply::Consent(view) => Ok(view),
@@ -122,7 +124,8 @@ fn may_store(visit: &Visit, choices: &[Chosen]) -> bool {
 fn refuse(visit: &mut Visit, choices: &[Chosen]) -> Result<ConsentView, Fault> {
     let mut refused = PurposeSet::NONE;
     for purpose in Purpose::ALL {
-        let said = choices.iter().find(|chosen| chosen.purpose == purpose).map(|chosen| !chosen.yes);
+        let said =
+            choices.iter().find(|chosen| chosen.purpose == purpose).map(|chosen| !chosen.yes);
         if said.unwrap_or(visit.cookie.refused.has(purpose)) {
             refused = refused.with(purpose);
         }
@@ -141,21 +144,17 @@ async fn shown(visit: &mut Visit) -> Result<Value, Fault> {
         trace: false,
     };
     match visit.consult(input).await? {
-        Reply::Decisions(page) => {
-            Ok(Value::Array(page.decisions.iter().map(views::decision).collect()))
-        }
+        Reply::Decisions(page) => Ok(views::plain(&page.decisions)),
         _ => Ok(Value::Null),
     }
 }
 
 fn answer(visit: &Visit, view: &ConsentView, decisions: Value) -> Result<Answer, Fault> {
-    let mut value = views::consent(view);
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("banner".into(), visit.workspace.consent.banner.clone().into());
-        fields.insert("region".into(), views::region(&visit.signals.region));
-        if !decisions.is_null() {
-            fields.insert("decisions".into(), decisions);
-        }
+    let mut value = views::plain(&ConsentAnswer::of(view, &visit.signals.region));
+    if let Some(fields) = value.as_object_mut()
+        && !decisions.is_null()
+    {
+        fields.insert("decisions".into(), decisions);
     }
     Ok(Answer::json(&value)?.with_cookie(visit.cookie_line()))
 }

@@ -84,7 +84,8 @@ pub struct Keys {
 impl Keys {
     /// From `kid:64hex,kid2:64hex`. None where the text is anything else.
     pub fn parse(tenant: &str, text: &str) -> Option<Self> {
-        let keys = text.split(',').map(|part| Key::parse(part.trim())).collect::<Option<Vec<_>>>()?;
+        let keys =
+            text.split(',').map(|part| Key::parse(part.trim())).collect::<Option<Vec<_>>>()?;
         Some(Self { tenant: tenant.to_owned(), keys })
     }
 
@@ -150,7 +151,8 @@ impl Keys {
 
     /// What a seal is bound to: one made for another use, tenant or key does not open.
     fn bound(&self, purpose: &str, kid: &str) -> Vec<u8> {
-        format!("selvedge\u{1f}{VERSION}\u{1f}{purpose}\u{1f}{}\u{1f}{kid}", self.tenant).into_bytes()
+        format!("selvedge\u{1f}{VERSION}\u{1f}{purpose}\u{1f}{}\u{1f}{kid}", self.tenant)
+            .into_bytes()
     }
 }
 

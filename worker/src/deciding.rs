@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use selvedge::engine::{Input, Placements, Reply};
 use selvedge::limits;
+use selvedge::page::{DecideAnswer, IMAGE_HEADER};
 use selvedge::workspace::Where;
 use serde::Deserialize;
 use serde_json::json;
 use worker::Request;
 
+use crate::assets;
 use crate::http::{self, Answer, Cache, Fault};
-use crate::views;
 use crate::visitor::Visit;
 
 #[derive(Deserialize)]
@@ -21,6 +22,10 @@ struct Asked {
     placements: Option<Vec<String>>,
     #[serde(default)]
     context: BTreeMap<String, String>,
+    /// Taken, and not answered: why an offer lost may tell what the workspace does not make public.
+    /// `explain` says it to whoever holds the admin's key.
+    #[serde(default, rename = "trace")]
+    _trace: bool,
 }
 
 /// `POST /v1/decide`.
@@ -41,22 +46,22 @@ pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, F
         reply => reply,
     };
     let Reply::Decisions(page) = reply else { return Err(Fault::unavailable()) };
-    Ok(Answer::json(&views::page(&page))?.with_cookie(visit.cookie_line()))
+    Ok(Answer::json(&DecideAnswer { decisions: page.decisions })?.with_cookie(visit.cookie_line()))
 }
 
 /// `GET /v1/slice`: the slice in postcard bytes. Another site's page can send this request, but not
 /// read its answer; it changes nothing.
 pub async fn slice(mut visit: Visit) -> Result<Answer, Fault> {
-    let request = visit.fields.clone();
+    let context = visit.url.query_pairs().into_owned().collect();
+    let request = visit.fields_with(&context)?;
     let input = |speaker| Input::Slice { speaker, request: request.clone() };
     let reply = match visit.consult(&input).await? {
         Reply::Erased => visit.alone(input(visit.nobody()))?,
         reply => reply,
     };
     let Reply::Slice(slice) = reply else { return Err(Fault::unavailable()) };
-    let bytes = postcard::to_allocvec(&slice).map_err(|_| Fault::unavailable())?;
-    let answer = Answer::bytes(bytes, "application/octet-stream", Cache::Personal)
-        .with("selvedge-workspace", visit.workspace.version.clone())
+    let answer = Answer::bytes(slice.to_bytes()?, "application/octet-stream", Cache::Personal)
+        .with(IMAGE_HEADER, assets::image_path(&slice.workspace))
         .with("cross-origin-resource-policy", "same-origin");
     Ok(answer.with_cookie(visit.cookie_line()))
 }

@@ -3,7 +3,6 @@
 
 use selvedge::decide::Decision;
 use selvedge::offer::FieldKind;
-use serde_json::Value;
 
 use crate::assets;
 
@@ -61,22 +60,6 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// JSON for within a script element: no text of it can end the element.
-pub fn script_json(value: &Value) -> String {
-    let mut out = String::new();
-    for sign in value.to_string().chars() {
-        match sign {
-            '<' => out.push_str("\\u003c"),
-            '>' => out.push_str("\\u003e"),
-            '&' => out.push_str("\\u0026"),
-            '\u{2028}' => out.push_str("\\u2028"),
-            '\u{2029}' => out.push_str("\\u2029"),
-            _ => out.push(sign),
-        }
-    }
-    out
-}
-
 /// Whether an address may stand in a link: a path of this site, or https.
 pub fn is_safe_link(address: &str) -> bool {
     let plain = address.bytes().all(|byte| byte > b' ' && byte != 0x7f && byte != b'\\');
@@ -88,50 +71,55 @@ pub fn is_safe_link(address: &str) -> bool {
     plain && (here || there)
 }
 
-/// The inner HTML of a placement. None where the content cannot be shown: the fallback stays.
+/// The inner HTML of a placement, in the form that the tag makes too (`js/src/state.ts`). None
+/// where the content is empty: the fallback stays.
 pub fn offer(decision: &Decision) -> Option<String> {
-    let field = |name: &str| {
-        let found = decision.content.iter().find(|field| field.name == name)?;
-        (!found.text.is_empty()).then_some(found)
-    };
     let mut inner = String::new();
-    if let Some(image) = field("image").filter(|field| field.kind == FieldKind::Image) {
-        if !is_safe_link(&image.text) {
-            return None;
-        }
-        let alt = field("alt").map(|field| escape(&field.text)).unwrap_or_default();
-        let source = escape(&image.text);
-        inner.push_str(&format!("<img class=\"selvedge-image\" src=\"{source}\" alt=\"{alt}\">"));
-    }
-    for (name, tag) in [("headline", "strong"), ("body", "span"), ("cta", "span")] {
-        if let Some(text) = field(name) {
-            let text = escape(&text.text);
-            inner.push_str(&format!("<{tag} class=\"selvedge-{name}\">{text}</{tag}>"));
+    for field in &decision.content {
+        let tag = if field.name == "headline" { "strong" } else { "span" };
+        let class = class(&field.name);
+        let text = escape(&field.text);
+        match field.kind {
+            FieldKind::Text => inner.push_str(&format!("<{tag}{class}>{text}</{tag}>")),
+            FieldKind::Image if is_safe_link(&field.text) => {
+                inner.push_str(&format!("<img{class} alt=\"\" src=\"{text}\">"));
+            }
+            FieldKind::Image | FieldKind::Link => {}
         }
     }
     if inner.is_empty() {
         return None;
     }
-    match field("href") {
-        None => Some(format!("<span class=\"selvedge-offer\">{inner}</span>")),
-        Some(link) if is_safe_link(&link.text) => {
+    let link = decision.content.iter().find(|field| field.kind == FieldKind::Link);
+    Some(match link.filter(|link| is_safe_link(&link.text)) {
+        Some(link) => {
             let href = escape(&link.text);
-            Some(format!("<a class=\"selvedge-offer\" href=\"{href}\">{inner}</a>"))
+            format!("<a class=\"selvedge-offer\" href=\"{href}\">{inner}</a>")
         }
-        Some(_) => None,
+        None => format!("<div class=\"selvedge-offer\">{inner}</div>"),
+    })
+}
+
+/// The class of a field; a name that is no word of a class gets none.
+fn class(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || !name.bytes().all(plain) {
+        return String::new();
     }
+    format!(" class=\"selvedge-{name}\"")
 }
 
 /// What goes to the end of `<head>`: the queue, the page's state, the tag.
-pub fn entry(state: &Value, policy: &Policy) -> String {
+pub fn entry(state: &str, policy: &Policy) -> String {
     let nonce = policy.nonce.as_deref().map(|nonce| format!(" nonce=\"{}\"", escape(nonce)));
     let nonce = nonce.unwrap_or_default();
     let mut out = String::new();
     if !policy.no_inline {
         out.push_str(&format!("<script{nonce}>{}</script>", assets::STUB_JS.trim_end()));
     }
-    let state = script_json(state);
-    out.push_str(&format!("<script type=\"application/json\" id=\"selvedge-state\">{state}</script>"));
+    out.push_str(&format!(
+        "<script type=\"application/json\" id=\"selvedge-state\">{state}</script>"
+    ));
     let integrity = assets::TAG_INTEGRITY;
     out.push_str(&format!(
         "<script async{nonce} src=\"/_selvedge/tag.js\" integrity=\"{integrity}\"></script>"
@@ -142,10 +130,8 @@ pub fn entry(state: &Value, policy: &Policy) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use selvedge::decide::ContentField;
-    use serde_json::json;
-
     use super::*;
+    use selvedge::decide::ContentField;
 
     fn decision(fields: &[(&str, FieldKind, &str)]) -> Decision {
         let content = fields.iter().map(|(name, kind, text)| ContentField {
@@ -184,30 +170,50 @@ mod tests {
             assert!(is_safe_link(safe), "{safe}");
         }
         for unsafe_link in [
-            "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "//evil.example",
-            "/\\evil.example", "http://shop.example", "https://", "https://a@evil.example", "",
-            "java\nscript:alert(1)", " /x", "vbscript:x", "https:/\\evil.example",
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "/\\evil.example",
+            "http://shop.example",
+            "https://",
+            "https://a@evil.example",
+            "",
+            "java\nscript:alert(1)",
+            " /x",
+            "vbscript:x",
+            "https:/\\evil.example",
         ] {
             assert!(!is_safe_link(unsafe_link), "{unsafe_link}");
         }
     }
 
     #[test]
-    fn an_offer_with_an_unsafe_link_leaves_the_fallback() {
-        let fields = [
+    fn an_unsafe_link_or_image_is_left_out() {
+        let html = offer(&decision(&[
             ("headline", FieldKind::Text, "Hello"),
+            ("picture", FieldKind::Image, "javascript:alert(1)"),
             ("href", FieldKind::Link, "javascript:alert(1)"),
-        ];
-        assert_eq!(offer(&decision(&fields)), None);
+        ]));
+        let wanted = "<div class=\"selvedge-offer\">\
+                      <strong class=\"selvedge-headline\">Hello</strong></div>";
+        assert_eq!(html.as_deref(), Some(wanted));
         assert_eq!(offer(&decision(&[])), None);
     }
 
     #[test]
-    fn state_cannot_end_its_script() {
-        let text = script_json(&json!({ "a": "</script><script>alert(1)</script><!--" }));
-        assert!(!text.contains('<'), "{text}");
-        let back: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(back, json!({ "a": "</script><script>alert(1)</script><!--" }));
+    fn fields_stand_in_the_order_of_the_offer() {
+        let html = offer(&decision(&[
+            ("picture", FieldKind::Image, "/a.png"),
+            ("headline", FieldKind::Text, "A & B"),
+            ("a b", FieldKind::Text, "no class"),
+            ("href", FieldKind::Link, "/basket/"),
+        ]));
+        let wanted = "<a class=\"selvedge-offer\" href=\"/basket/\">\
+                      <img class=\"selvedge-picture\" alt=\"\" src=\"/a.png\">\
+                      <strong class=\"selvedge-headline\">A &amp; B</strong>\
+                      <span>no class</span></a>";
+        assert_eq!(html.as_deref(), Some(wanted));
     }
 
     #[test]

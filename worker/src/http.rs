@@ -98,12 +98,7 @@ pub struct Fault {
 impl Fault {
     /// A refusal with a stable code.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>, place: &str) -> Self {
-        Self {
-            status,
-            error: Error::new(code, message, place),
-            more: None,
-            headers: Vec::new(),
-        }
+        Self { status, error: Error::new(code, message, place), more: None, headers: Vec::new() }
     }
 
     /// Something that the edge leans on did not answer.

@@ -7,6 +7,7 @@ use selvedge::identity::shard::Proof;
 use selvedge::identity::token::{self, Verified};
 use selvedge::ids::{DeviceId, ProfileName};
 use selvedge::limits;
+use selvedge::page::LoginAnswer;
 use serde::Deserialize;
 use serde_json::json;
 use worker::Request;
@@ -47,9 +48,11 @@ pub async fn login(mut visit: Visit, request: &mut Request) -> Result<Answer, Fa
         return outcome(&visit, Some(refused), false);
     }
     let proved = name(&visit, &proof).await?;
-    let other = visit.cookie.person.clone().filter(|known| {
-        *known != proved.person && proved.same.as_ref() != Some(known)
-    });
+    let other = visit
+        .cookie
+        .person
+        .clone()
+        .filter(|known| *known != proved.person && proved.same.as_ref() != Some(known));
     let device = match other {
         // Rule 5: logging in as B on A's device is a logout of A first.
         Some(other) => leave(&mut visit, device, &other).await?,
@@ -171,9 +174,7 @@ async fn leave(
 
 /// `{linked, attached, refused?}`. Who it is, stays out of it.
 fn outcome(visit: &Visit, refused: Option<&str>, attached: bool) -> Result<Answer, Fault> {
-    let mut value = json!({ "linked": refused.is_none(), "attached": attached });
-    if let (Some(code), Some(fields)) = (refused, value.as_object_mut()) {
-        fields.insert("refused".into(), code.into());
-    }
-    Ok(Answer::json(&value)?.with_cookie(visit.cookie_line()))
+    let answer =
+        LoginAnswer { linked: refused.is_none(), attached, refused: refused.map(str::to_owned) };
+    Ok(Answer::json(&answer)?.with_cookie(visit.cookie_line()))
 }

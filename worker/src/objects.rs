@@ -70,12 +70,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Asks a profile object.
-pub async fn ask(
-    env: &Env,
-    tenant: &str,
-    name: &ProfileName,
-    call: &Call,
-) -> Result<Reply, Fault> {
+pub async fn ask(env: &Env, tenant: &str, name: &ProfileName, call: &Call) -> Result<Reply, Fault> {
     post(&profile(env, tenant, name)?, "call", call).await
 }
 
@@ -89,12 +84,7 @@ fn profile(env: &Env, tenant: &str, name: &ProfileName) -> Result<Stub, Fault> {
 }
 
 /// Files a proof at its shard.
-pub async fn file(
-    env: &Env,
-    tenant: &str,
-    shard: u16,
-    filing: &Filing,
-) -> Result<Outcome, Fault> {
+pub async fn file(env: &Env, tenant: &str, shard: u16, filing: &Filing) -> Result<Outcome, Fault> {
     let stub = env.durable_object("IDENTITY")?.get_by_name(&format!("{tenant}/{shard}"))?;
     post(&stub, "file", filing).await
 }

@@ -101,8 +101,7 @@ async fn tell_one(core: &Rc<Core>, id: i64, target: &str, bytes: &[u8]) -> Resul
         return forget(core, id);
     };
     let now = objects::now();
-    let workspace =
-        published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
+    let workspace = published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
     let call = Call {
         workspace: workspace.version.clone(),
         now,
@@ -136,8 +135,7 @@ async fn ask_central(core: &Rc<Core>, id: i64, person: &[u8]) -> Result<()> {
     let text = core::str::from_utf8(person).unwrap_or_default();
     let Ok(person) = ProfileName::parse(text) else { return forget(core, id) };
     let now = objects::now();
-    let workspace =
-        published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
+    let workspace = published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
     let changes = central::hydrate(&settings, &person, &workspace).await?;
     let seed = objects::seed().map_err(failed)?;
     // The answer may have taken a while: the turn reads the state as it is now.
@@ -172,14 +170,12 @@ async fn push(core: &Rc<Core>) -> Result<bool> {
     let answer =
         central::push(&settings, &Push { wire_version: WIRE_VERSION, facts: batch }).await?;
     let stored: Vec<u64> = answer.stored.into_values().flatten().collect();
-    let seqs: Vec<(u64, u32)> =
-        sizes.into_iter().filter(|(seq, _)| stored.contains(seq)).collect();
+    let seqs: Vec<(u64, u32)> = sizes.into_iter().filter(|(seq, _)| stored.contains(seq)).collect();
     if seqs.is_empty() {
         return Err(Error::from("the central store stored nothing of a push"));
     }
     let now = objects::now();
-    let workspace =
-        published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
+    let workspace = published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
     let gone = Gone::Facts(seqs.iter().map(|(seq, _)| *seq).collect());
     let seed = objects::seed().map_err(failed)?;
     core.turn(&workspace, now, seed, Input::Stored { seqs }, &gone)?;

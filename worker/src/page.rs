@@ -9,10 +9,13 @@ use futures_util::future::{Either, join, select};
 use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use selvedge::consent::Purpose;
+use selvedge::decide::Decision;
 use selvedge::engine::{Input, Placements, Reply};
+use selvedge::page::{
+    ConsentAnswer, PAGE_STATE_VERSION, PageDecision, PageImage, PageState, script_text,
+};
 use selvedge::time::Timestamp;
 use selvedge::workspace::Where;
-use serde_json::json;
 use wasm_bindgen::JsCast;
 use worker::{Delay, Env, Headers, Method, Request, Url, web_sys};
 
@@ -22,17 +25,31 @@ use crate::http::{Cache, Fault, header};
 use crate::rewrite::{self, Patches};
 use crate::settings::Settings;
 use crate::visitor::Visit;
-use crate::{assets, published, views};
+use crate::{assets, published};
 
 /// How long a page may wait for its decisions, counted from the request.
 const DECIDE_MS: u64 = 300;
 /// Headers that belong to one connection (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [&str; 7] =
-    ["connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"];
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+];
 /// What the origin says of bytes that are no longer the bytes that go out.
 const OF_BYTES: [&str; 9] = [
-    "etag", "last-modified", "content-length", "accept-ranges", "content-md5", "digest",
-    "content-digest", "repr-digest", "expires",
+    "etag",
+    "last-modified",
+    "content-length",
+    "accept-ranges",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "expires",
 ];
 /// Conditions on the origin's bytes, which a rewritten page no longer is.
 const CONDITIONS: [&str; 6] =
@@ -42,8 +59,9 @@ const ENCODINGS: [&str; 2] = ["gzip", "br"];
 
 /// What a page is made of, beside the origin's bytes.
 struct Prepared {
-    page: selvedge::engine::Page,
-    state: serde_json::Value,
+    decisions: Vec<Decision>,
+    /// JSON that may stand in a script element.
+    state: String,
     cookie_line: Option<String>,
 }
 
@@ -78,7 +96,9 @@ fn wants_html(request: &Request) -> bool {
     let accepted = header(request, "accept").unwrap_or_default();
     let navigates = header(request, "sec-fetch-dest")
         .is_none_or(|dest| matches!(dest.as_str(), "document" | "iframe" | "frame" | "empty"));
-    !upgrade && navigates && (accepted.is_empty() || accepted.contains("text/html") || accepted == "*/*")
+    !upgrade
+        && navigates
+        && (accepted.is_empty() || accepted.contains("text/html") || accepted == "*/*")
 }
 
 /// The request as the origin gets it.
@@ -114,7 +134,8 @@ fn to_origin(
     headers.set("x-forwarded-host", &host)?;
     headers.set("x-forwarded-proto", url.scheme())?;
     if let Some(cookies) = headers.get("cookie")? {
-        let sealed = cookie::find(&cookies).and_then(|text| settings.cookies.open_cookie(text, now));
+        let sealed =
+            cookie::find(&cookies).and_then(|text| settings.cookies.open_cookie(text, now));
         match cookie::without(&cookies) {
             Some(others) => headers.set("cookie", &others)?,
             None => headers.delete("cookie")?,
@@ -165,9 +186,7 @@ fn runtime(_: impl Sized) -> Fault {
 }
 
 /// The decisions, where they come within the budget.
-async fn in_time(
-    prepared: impl Future<Output = Result<Prepared, Fault>>,
-) -> Option<Prepared> {
+async fn in_time(prepared: impl Future<Output = Result<Prepared, Fault>>) -> Option<Prepared> {
     let late = Delay::from(Duration::from_millis(DECIDE_MS));
     match select(std::pin::pin!(prepared), late).await {
         Either::Left((Ok(prepared), _)) => Some(prepared),
@@ -208,19 +227,17 @@ async fn prepare(
         visit.new_device()?;
     }
     let version = &visit.workspace.version;
-    let state = json!({
-        "consent": views::consent(&page.consent),
-        "banner": visit.workspace.consent.banner,
-        "region": views::region(&visit.signals.region),
-        "workspace": version,
-        "image": assets::image_path(version),
-        "core": {
-            "url": format!("/_selvedge/{}", assets::WASM_NAME),
-            "integrity": assets::WASM_INTEGRITY,
-        },
-        "decisions": page.decisions.iter().map(views::placed).collect::<Vec<_>>(),
-    });
-    Ok(Prepared { page, state, cookie_line: visit.cookie_line() })
+    let state = PageState {
+        version: PAGE_STATE_VERSION,
+        now,
+        workspace: version.clone(),
+        consent: ConsentAnswer::of(&page.consent, &visit.signals.region),
+        request: fields,
+        image: PageImage { url: assets::image_path(version) },
+        decisions: page.decisions.iter().map(PageDecision::from).collect(),
+    };
+    let state = script_text(&state)?;
+    Ok(Prepared { decisions: page.decisions, state, cookie_line: visit.cookie_line() })
 }
 
 /// Whether a response is a page that may be rewritten. Only what is confirmed is touched.
@@ -252,9 +269,10 @@ fn rewritten(
     prepared: Prepared,
     settings: &Settings,
 ) -> web_sys::Response {
-    let policy = Policy::of(response.headers().get("content-security-policy").ok().flatten().as_deref());
+    let policy =
+        Policy::of(response.headers().get("content-security-policy").ok().flatten().as_deref());
     let entry = html::entry(&prepared.state, &policy);
-    let patches = Patches { decisions: prepared.page.decisions, entry };
+    let patches = Patches { decisions: prepared.decisions, entry };
     let made = personal_headers(&response, prepared.cookie_line).and_then(|headers| {
         let init = web_sys::ResponseInit::new();
         init.set_status(200);
@@ -291,7 +309,8 @@ fn passed_on(response: web_sys::Response, settings: &Settings) -> web_sys::Respo
     let location = response.headers().get("location").ok().flatten();
     let origin = settings.origin.origin().ascii_serialization();
     let moved = location.as_deref().and_then(|location| location.strip_prefix(origin.as_str()));
-    let Some(moved) = moved.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#'])) else {
+    let Some(moved) = moved.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    else {
         return response;
     };
     let moved = if moved.starts_with('/') { moved.to_owned() } else { format!("/{moved}") };

@@ -340,7 +340,9 @@ fn carry_out(sql: &Sql, effect: &Effect) -> Result<()> {
                 sql.run(query, vec![])?;
             }
         }
-        Effect::Tell(target, input) => tell(sql, target.as_str(), bytes(postcard::to_allocvec(input))?)?,
+        Effect::Tell(target, input) => {
+            tell(sql, target.as_str(), bytes(postcard::to_allocvec(input))?)?
+        }
         Effect::Hydrate(person) => tell(sql, outbox::CENTRAL, person.as_str().into())?,
     }
     Ok(())

@@ -89,12 +89,7 @@ pub fn replace(workspace: Workspace, now: Timestamp) -> Rc<Workspace> {
     })
 }
 
-async fn ask(
-    env: &Env,
-    tenant: &str,
-    path: &str,
-    version: &str,
-) -> Result<Option<Vec<u8>>, Fault> {
+async fn ask(env: &Env, tenant: &str, path: &str, version: &str) -> Result<Option<Vec<u8>>, Fault> {
     objects::post(&objects::tenant(env, tenant)?, path, &version).await
 }
 

@@ -8,12 +8,14 @@ use data_encoding::BASE64;
 use selvedge::engine::{Input, Reply};
 use selvedge::error::Error;
 use selvedge::event::{Event, EventKind};
+use selvedge::ids::Entropy;
 use selvedge::{json, limits};
 use serde::Deserialize;
 use serde_json::json as value;
 use worker::Request;
 
 use crate::http::{self, Answer, Fault, header};
+use crate::objects;
 use crate::settings::Settings;
 use crate::views;
 use crate::visitor::Visit;
@@ -49,7 +51,7 @@ pub async fn events(
         // A foreign page that sends the visitor's cookie along speaks for nobody.
         visit.forget();
     }
-    let read = json::batch(&bytes, kind, visit.now)?;
+    let read = json::batch(&bytes, kind, visit.now, &mut Entropy::new(objects::seed()?))?;
     let single = kind.is_some();
     let mut events = Vec::with_capacity(read.len());
     let mut refused = Vec::new();
@@ -67,11 +69,8 @@ pub async fn events(
 }
 
 async fn take(mut visit: Visit, events: Vec<Event>, refused: &[Error]) -> Result<Answer, Fault> {
-    let input = |speaker| Input::Events {
-        speaker,
-        events: events.clone(),
-        known: Default::default(),
-    };
+    let input =
+        |speaker| Input::Events { speaker, events: events.clone(), known: Default::default() };
     let reply = visit.consult(input).await?;
     let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
     let (kept, duplicate, mut dropped) = match reply {
@@ -99,12 +98,7 @@ async fn take(mut visit: Visit, events: Vec<Event>, refused: &[Error]) -> Result
 
 /// Lets a request in by its key, or as a page's own. Errors: `no_write_key`, `bad_write_key`,
 /// `foreign_origin`.
-fn admit(
-    request: &Request,
-    settings: &Settings,
-    bytes: &[u8],
-    own: bool,
-) -> Result<(), Fault> {
+fn admit(request: &Request, settings: &Settings, bytes: &[u8], own: bool) -> Result<(), Fault> {
     let refuse = |code, message: &str| {
         Fault::new(401, code, message, "authorization").with("www-authenticate", "Basic")
     };

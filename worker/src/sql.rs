@@ -75,7 +75,8 @@ impl Sql {
     pub fn put_blob(&self, table: &str, key: &str, bytes: &[u8]) -> Result<()> {
         let mut parts = 0_i64;
         for part in bytes.chunks(PART_BYTES) {
-            let query = format!("INSERT OR REPLACE INTO {table} (key, part, bytes) VALUES (?, ?, ?)");
+            let query =
+                format!("INSERT OR REPLACE INTO {table} (key, part, bytes) VALUES (?, ?, ?)");
             self.run(&query, vec![key.into(), parts.into(), part.to_vec().into()])?;
             parts = parts.saturating_add(1);
         }
@@ -127,4 +128,3 @@ pub fn as_integer(row: &Row, column: usize) -> Result<i64> {
 pub fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
-

@@ -191,10 +191,7 @@ impl Visit {
     pub fn fields_with(&self, context: &BTreeMap<String, String>) -> Result<Fields, Fault> {
         let mut fields = self.fields.clone();
         for (name, value) in context {
-            // Where the visitor is, is not the page's to say.
-            let known = REQUEST_FIELDS.contains(&name.as_str())
-                && !matches!(name.as_str(), "country" | "subdivision" | "host");
-            if !known {
+            if !REQUEST_FIELDS.contains(&name.as_str()) {
                 let message = "the context has a field that conditions do not know";
                 return Err(Fault::new(400, "unknown_field", message, "context"));
             }
@@ -202,7 +199,10 @@ impl Visit {
                 let message = format!("a field of the context has at most {FIELD_BYTES} bytes");
                 return Err(Fault::new(400, "text_too_long", message, "context"));
             }
-            fields.0.insert(name.clone(), value.clone());
+            // Where the visitor is, is not the page's to say.
+            if !matches!(name.as_str(), "country" | "subdivision" | "host") {
+                fields.0.insert(name.clone(), value.clone());
+            }
         }
         Ok(fields)
     }

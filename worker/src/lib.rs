@@ -32,15 +32,8 @@ mod visitor;
 
 use worker::{Context, Env, Request, Result, event, web_sys};
 
-/// A panic's message may hold what a visitor sent; the log gets the place only.
-#[event(start)]
-fn start() {
-    std::panic::set_hook(Box::new(|panicked| match panicked.location() {
-        Some(place) => worker::console_error!("panicked at {place}"),
-        None => worker::console_error!("panicked"),
-    }));
-}
-
+// The runtime's hook for panics stays: it is what tells the shim to take a fresh instance. Callers
+// see its message never, since whatever breaks an instance is answered by the runtime itself.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<web_sys::Response> {
     routes::answer(request, env, context).await

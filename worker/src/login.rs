@@ -38,8 +38,9 @@ struct Proved {
 pub async fn login(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     http::same_origin(request, &visit.url)?;
     let asked: LoginAsked = http::call(request, limits::CALL_BYTES).await?;
-    let settings = &visit.workspace.identity;
-    let proof = token::verify(&asked.token, settings, &visit.settings.tenant, visit.now)?;
+    let mut settings = visit.workspace.identity.clone();
+    settings.login_keys.extend(visit.settings.login_keys.iter().cloned());
+    let proof = token::verify(&asked.token, &settings, &visit.settings.tenant, visit.now)?;
     let Some(device) = visit.cookie.device else {
         return outcome(&visit, Some("no_consent"), false);
     };

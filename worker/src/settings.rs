@@ -4,8 +4,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use data_encoding::BASE64URL_NOPAD;
 use selvedge::consent::Region;
 use selvedge::identity::TenantKey;
+use selvedge::workspace::LoginKey;
+use serde::Deserialize;
 use worker::{Env, Url};
 
 use crate::cookie::{self, Keys};
@@ -23,6 +26,8 @@ pub struct Settings {
     pub origin: Url,
     pub central: String,
     pub region: Option<Region>,
+    /// Keys of the site's login, beside those of the workspace.
+    pub login_keys: Vec<LoginKey>,
     write_key: String,
     admin_key: String,
     central_key: String,
@@ -55,7 +60,12 @@ impl Settings {
             let (country, part) = value.split_once('-').unwrap_or((&value, ""));
             Region::new(country, part)
         });
+        let login_keys = match env.var("LOGIN_KEYS") {
+            Ok(keys) => login_keys(&keys.to_string()).ok_or_else(|| wrong("LOGIN_KEYS"))?,
+            Err(_) => Vec::new(),
+        };
         Ok(Self {
+            login_keys,
             tenant_key,
             cookies,
             origin,
@@ -84,6 +94,30 @@ impl Settings {
     pub fn central_bearer(&self) -> String {
         format!("Bearer {}", self.central_key)
     }
+}
+
+/// A JSON Web Key Set (RFC 7517) of Ed25519 public keys (RFC 8037).
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<WebKey>,
+}
+
+#[derive(Deserialize)]
+struct WebKey {
+    kty: String,
+    crv: String,
+    kid: String,
+    x: String,
+}
+
+fn login_keys(text: &str) -> Option<Vec<LoginKey>> {
+    let set: KeySet = serde_json::from_str(text).ok()?;
+    let key = |key: WebKey| {
+        let bytes = BASE64URL_NOPAD.decode(key.x.as_bytes()).ok()?;
+        let ed25519 = <[u8; 32]>::try_from(bytes.as_slice()).ok()?;
+        (key.kty == "OKP" && key.crv == "Ed25519").then_some(LoginKey { kid: key.kid, ed25519 })
+    };
+    set.keys.into_iter().map(key).collect()
 }
 
 fn text(env: &Env, name: &'static str) -> Result<String, Fault> {

@@ -30,7 +30,7 @@ export const WORKSPACE = JSON.stringify({
     first_name: { type: "string", public: true },
     cancel_intent: { type: "bool" },
   },
-  computed: { orders: { count: "Order Completed" } },
+  computed: { orders: { count: "Order Completed" }, added: { count: "Product Added" } },
   audiences: { wants_to_cancel: { when: "profile.cancel_intent == true" } },
   placements: { hero: { where: "edge" }, tip: { where: "page" } },
   offers: {
@@ -239,11 +239,13 @@ export async function startEdge(more = {}) {
 export function send(edge, method, path, { headers = {}, body, raw } = {}) {
   const given = body !== undefined && !raw ? JSON.stringify(body) : body;
   const typed = body !== undefined && !raw ? { "content-type": "application/json" } : {};
-  const length = given === undefined ? {} : { "content-length": Buffer.byteLength(given) };
+  const chunked = given === undefined || headers["transfer-encoding"];
+  const length = chunked ? {} : { "content-length": Buffer.byteLength(given) };
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       new URL(path, edge.url),
-      { method, headers: { ...typed, ...length, ...headers } },
+      // One connection each: a refusal may leave a body unread, which ends its connection.
+      { method, agent: false, headers: { ...typed, ...length, ...headers } },
       async (response) => {
         const bytes = await read(response);
         resolve({

@@ -254,6 +254,10 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         return Err(Fault::new(400, "not_utf8", "the body is no UTF-8 text", ""));
     }
     json::check_depth(bytes)?;
+    // The parser would take a list for a struct, field by field.
+    if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"0123456789-tfn".contains(first)) {
+        return Err(Fault::new(400, "bad_field", "the body is a JSON object", ""));
+    }
     serde_json::from_slice(bytes).map_err(|error| mistake(&error))
 }
 

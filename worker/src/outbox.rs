@@ -53,7 +53,7 @@ pub async fn drain(core: Rc<Core>) {
     drop(guard);
     let failures = if failed { core.failures.get().saturating_add(1) } else { 0 };
     core.failures.set(failures);
-    if failed && let Err(error) = core.arm(backoff_ms(failures)).await {
+    if failed && let Err(error) = core.wake_after(backoff_ms(failures)).await {
         worker::console_error!("the alarm cannot be set: {error}");
     }
 }

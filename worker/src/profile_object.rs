@@ -53,7 +53,6 @@ pub struct ProfileObject {
 pub struct Core {
     state: State,
     pub env: Env,
-    pub settings: RefCell<Option<Rc<Settings>>>,
     /// The state as it is stored; None before it was read, and after a transaction failed.
     resident: RefCell<Option<engine::State>>,
     /// Whether the tables are there; None before anybody looked.
@@ -80,7 +79,6 @@ impl DurableObject for ProfileObject {
         let core = Core {
             state,
             env,
-            settings: RefCell::new(None),
             resident: RefCell::new(None),
             tables: Cell::new(None),
             armed: Cell::new(None),
@@ -263,6 +261,11 @@ impl Core {
         if self.armed.get() == Some(true) {
             return Ok(());
         }
+        self.wake_after(after_ms).await
+    }
+
+    /// Sets the alarm, whatever was set before.
+    pub async fn wake_after(&self, after_ms: i64) -> Result<()> {
         self.armed.set(Some(true));
         let after = Duration::from_millis(u64::try_from(after_ms).unwrap_or_default());
         self.state.storage().set_alarm(after).await

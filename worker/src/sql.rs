@@ -36,11 +36,6 @@ impl Sql {
         Self { storage, sql }
     }
 
-    /// The storage around it, for alarms.
-    pub fn storage(&self) -> &Storage {
-        &self.storage
-    }
-
     /// Runs one statement and reads all its rows. Several statements in one text would not be
     /// atomic, so nobody passes them.
     pub fn run(&self, query: &str, bindings: Vec<Value>) -> Result<Vec<Row>> {

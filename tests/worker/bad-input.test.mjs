@@ -4,7 +4,17 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, test } from "node:test";
-import { ask, Browser, fingerprint, KEYS, publish, send, startEdge, token, until } from "./edge.mjs";
+import {
+  ask,
+  Browser,
+  fingerprint,
+  KEYS,
+  publish,
+  send,
+  startEdge,
+  token,
+  until,
+} from "./edge.mjs";
 
 const CUSTOMER = "C-held";
 let edge;
@@ -56,7 +66,8 @@ function cases() {
     return typeof body === "function" ? body() : body;
   };
   for (const path of Object.keys(VISITOR)) {
-    const at = (what, headers, body, status, code) => add(what, "POST", path, headers, body, status, code);
+    const at = (what, headers, body, status, code) =>
+      add(what, "POST", path, headers, body, status, code);
     at("an unknown field", { ...own(), ...JSON_TYPE }, '{"nonsense":1}', 400, "unknown_field");
     at("the wrong type", { ...own(), ...JSON_TYPE }, "[]", 400, "bad_field");
     at("a text", { ...own(), ...JSON_TYPE }, '"{}"', 400, "bad_field");
@@ -65,17 +76,54 @@ function cases() {
     at("too much", { ...own(), ...JSON_TYPE }, `"${"x".repeat(17_000)}"`, 413, "body_too_large");
     at("too deep", { ...own(), ...JSON_TYPE }, deep(40), 400, "too_deep");
     at("no UTF-8", { ...own(), ...JSON_TYPE }, NOT_UTF8, 400, "not_utf8");
-    at("the wrong type of content", { ...own(), "content-type": "text/plain" }, good(path), 415, "unsupported_media_type");
+    at(
+      "the wrong type of content",
+      { ...own(), "content-type": "text/plain" },
+      good(path),
+      415,
+      "unsupported_media_type",
+    );
     at("no type of content", own(), good(path), 415, "unsupported_media_type");
-    at("another charset", { ...own(), "content-type": "application/json; charset=utf-16" }, good(path), 415, "unsupported_media_type");
-    at("a compressed body", { ...own(), ...JSON_TYPE, "content-encoding": "gzip" }, good(path), 415, "unsupported_encoding");
-    at("another site", { ...own(), ...JSON_TYPE, origin: "https://evil.example" }, good(path), 403, "foreign_origin");
-    at("a sandboxed page", { ...own(), ...JSON_TYPE, origin: "null" }, good(path), 403, "foreign_origin");
+    at(
+      "another charset",
+      { ...own(), "content-type": "application/json; charset=utf-16" },
+      good(path),
+      415,
+      "unsupported_media_type",
+    );
+    at(
+      "a compressed body",
+      { ...own(), ...JSON_TYPE, "content-encoding": "gzip" },
+      good(path),
+      415,
+      "unsupported_encoding",
+    );
+    at(
+      "another site",
+      { ...own(), ...JSON_TYPE, origin: "https://evil.example" },
+      good(path),
+      403,
+      "foreign_origin",
+    );
+    at(
+      "a sandboxed page",
+      { ...own(), ...JSON_TYPE, origin: "null" },
+      good(path),
+      403,
+      "foreign_origin",
+    );
     const { cookie } = own();
     at("no origin at all", { cookie, ...JSON_TYPE }, good(path), 403, "foreign_origin");
-    at("a sibling site", { cookie, ...JSON_TYPE, "sec-fetch-site": "same-site" }, good(path), 403, "foreign_origin");
+    at(
+      "a sibling site",
+      { cookie, ...JSON_TYPE, "sec-fetch-site": "same-site" },
+      good(path),
+      403,
+      "foreign_origin",
+    );
     add("the wrong method", "DELETE", path, own(), "", 405, "method_not_allowed");
-    if (path !== "v1/consent") add("a read", "GET", path, own(), undefined, 405, "method_not_allowed");
+    if (path !== "v1/consent")
+      add("a read", "GET", path, own(), undefined, 405, "method_not_allowed");
   }
   const consent = (what, body, code) =>
     add(what, "POST", "v1/consent", { ...own(), ...JSON_TYPE }, body, 400, code);
@@ -84,47 +132,119 @@ function cases() {
   consent("no choices", '{"choices":{}}', "bad_choices");
   consent("a missing field", '{"banner":"x"}', "missing_field");
   consent("a prototype's name", '{"choices":{"__proto__":true}}', "bad_field");
-  consent("a banner without end", JSON.stringify({ choices: { share: false }, banner: "x".repeat(5_000) }), "text_too_long");
+  consent(
+    "a banner without end",
+    JSON.stringify({ choices: { share: false }, banner: "x".repeat(5_000) }),
+    "text_too_long",
+  );
 
   const decide = (what, body, code) =>
     add(what, "POST", "v1/decide", { ...own(), ...JSON_TYPE }, body, 400, code);
   decide("an unknown placement", '{"placements":["nowhere"]}', "unknown_placement");
-  decide("too many placements", JSON.stringify({ placements: Array(33).fill("hero") }), "too_many_placements");
+  decide(
+    "too many placements",
+    JSON.stringify({ placements: Array(33).fill("hero") }),
+    "too_many_placements",
+  );
   decide("a context that is no request's", '{"context":{"is_admin":"1"}}', "unknown_field");
   decide("a context of a wrong type", '{"context":{"path":7}}', "bad_field");
   decide("a rule instead of a name", '{"placements":[{"when":"true"}]}', "bad_field");
-  add("an unknown field of the slice", "GET", "v1/slice?is_admin=1", own(), undefined, 400, "unknown_field");
-  add("a slice that is written", "POST", "v1/slice", { ...own(), ...JSON_TYPE }, "{}", 405, "method_not_allowed");
+  add(
+    "an unknown field of the slice",
+    "GET",
+    "v1/slice?is_admin=1",
+    own(),
+    undefined,
+    400,
+    "unknown_field",
+  );
+  add(
+    "a slice that is written",
+    "POST",
+    "v1/slice",
+    { ...own(), ...JSON_TYPE },
+    "{}",
+    405,
+    "method_not_allowed",
+  );
 
   const login = (what, text, status, code) =>
-    add(what, "POST", "v1/login", { ...own(), ...JSON_TYPE }, JSON.stringify({ token: text }), status, code);
+    add(
+      what,
+      "POST",
+      "v1/login",
+      { ...own(), ...JSON_TYPE },
+      JSON.stringify({ token: text }),
+      status,
+      code,
+    );
   login("no token", "x", 401, "bad_token");
   login("a token without end", "x".repeat(5_000), 401, "bad_token");
   login("alg none", token("C-x", { header: { alg: "none" } }), 401, "bad_token_algorithm");
-  login("another algorithm", token("C-x", { header: { alg: "HS256" } }), 401, "bad_token_algorithm");
+  login(
+    "another algorithm",
+    token("C-x", { header: { alg: "HS256" } }),
+    401,
+    "bad_token_algorithm",
+  );
   login("an unknown key", token("C-x", { header: { kid: "t2" } }), 401, "unknown_token_key");
   login("a forged signature", token("C-x", { key: stranger }), 401, "bad_token_signature");
   login("another tenant", token("C-x", { claims: { aud: "other" } }), 401, "wrong_token_audience");
   login("an expired token", token("C-x", { claims: { exp: now() - 60 } }), 401, "token_expired");
-  login("a token that lives too long", token("C-x", { claims: { exp: now() + 3_600 } }), 401, "bad_token");
-  login("a token of tomorrow", token("C-x", { claims: { nbf: now() + 600 } }), 401, "token_not_yet_valid");
+  login(
+    "a token that lives too long",
+    token("C-x", { claims: { exp: now() + 3_600 } }),
+    401,
+    "bad_token",
+  );
+  login(
+    "a token of tomorrow",
+    token("C-x", { claims: { nbf: now() + 600 } }),
+    401,
+    "token_not_yet_valid",
+  );
   login("a name of nobody", token("null"), 400, "blocked_identifier");
   login("an identifier without end", token("x".repeat(300)), 400, "bad_identifier");
 
   for (const path of EVENTS) {
-    const at = (what, headers, body, status, code) => add(what, "POST", path, headers, body, status, code);
+    const at = (what, headers, body, status, code) =>
+      add(what, "POST", path, headers, body, status, code);
     const key = { ...basic(KEYS.write), ...JSON_TYPE };
     at("no key", JSON_TYPE, event(), 401, "no_write_key");
     at("a wrong key", { ...basic("wk_wrong"), ...JSON_TYPE }, event(), 401, "bad_write_key");
     at("a wrong key in the body", JSON_TYPE, event({ writeKey: "wk_wrong" }), 401, "bad_write_key");
-    at("another site", { ...own(), ...JSON_TYPE, origin: "https://evil.example" }, event(), 403, "foreign_origin");
+    at(
+      "another site",
+      { ...own(), ...JSON_TYPE, origin: "https://evil.example" },
+      event(),
+      403,
+      "foreign_origin",
+    );
     at("no JSON", key, "{", 400, "bad_json");
     at("a list", key, "[]", 400, "bad_batch");
     at("too deep", key, deep(40), 400, "too_deep");
     at("no UTF-8", key, NOT_UTF8, 400, "not_utf8");
-    at("a form", { ...key, "content-type": "application/x-www-form-urlencoded" }, "a=1", 415, "unsupported_media_type");
-    at("a page's own plain text without a key", { ...own(), "content-type": "text/plain" }, event(), 403, "foreign_origin");
-    at("a compressed body", { ...key, "content-encoding": "gzip" }, event(), 415, "unsupported_encoding");
+    at(
+      "a form",
+      { ...key, "content-type": "application/x-www-form-urlencoded" },
+      "a=1",
+      415,
+      "unsupported_media_type",
+    );
+    at(
+      "a page's own plain text without a key",
+      { ...own(), "content-type": "text/plain" },
+      event(),
+      403,
+      "foreign_origin",
+    );
+    at(
+      "a compressed body",
+      { ...key, "content-encoding": "gzip" },
+      event(),
+      415,
+      "unsupported_encoding",
+    );
     const bytes = path === "v1/batch" ? 500 * 1_024 : 32 * 1_024;
     at("too much", key, `"${"x".repeat(bytes)}"`, 413, "body_too_large");
     add("the wrong method", "PUT", path, key, event(), 405, "method_not_allowed");
@@ -144,14 +264,21 @@ function cases() {
 
   for (const path of [...ADMIN, "sync/v1/apply"]) {
     const right = path.startsWith("sync") ? KEYS.central : KEYS.admin;
-    const at = (what, headers, body, status, code) => add(what, "POST", path, headers, body, status, code);
+    const at = (what, headers, body, status, code) =>
+      add(what, "POST", path, headers, body, status, code);
     at("no key", JSON_TYPE, "{}", 401, "no_key");
     at("a wrong key", { ...bearer("wrong"), ...JSON_TYPE }, "{}", 401, "bad_key");
     at("the write key", { ...bearer(KEYS.write), ...JSON_TYPE }, "{}", 401, "bad_key");
     at("the write key as Basic", { ...basic(KEYS.write), ...JSON_TYPE }, "{}", 401, "no_key");
     at("an empty key", { ...bearer(""), ...JSON_TYPE }, "{}", 401, null);
     at("no JSON", { ...bearer(right), ...JSON_TYPE }, "{", 400, "bad_json");
-    at("the wrong type of content", { ...bearer(right), "content-type": "text/plain" }, "{}", 415, "unsupported_media_type");
+    at(
+      "the wrong type of content",
+      { ...bearer(right), "content-type": "text/plain" },
+      "{}",
+      415,
+      "unsupported_media_type",
+    );
     at("no UTF-8", { ...bearer(right), ...JSON_TYPE }, NOT_UTF8, 400, "not_utf8");
     at("too deep", { ...bearer(right), ...JSON_TYPE }, deep(40), 400, "too_deep");
     add("the wrong method", "GET", path, bearer(right), undefined, 405, "method_not_allowed");
@@ -161,27 +288,66 @@ function cases() {
     add("nobody", "POST", path, key, "{}", 400, "no_subject");
     add("two at once", "POST", path, key, '{"visitor":"x","customerId":"y"}', 400, "no_subject");
     add("no visitor's reference", "POST", path, key, '{"visitor":"x"}', 400, "bad_visitor");
-    add("a customer who is nobody", "POST", path, key, '{"customerId":"null"}', 400, "blocked_identifier");
+    add(
+      "a customer who is nobody",
+      "POST",
+      path,
+      key,
+      '{"customerId":"null"}',
+      400,
+      "blocked_identifier",
+    );
     add("an unknown field", "POST", path, key, '{"customer":"x"}', 400, "unknown_field");
   }
   const apply = (what, body, code) =>
     add(what, "POST", "sync/v1/apply", { ...bearer(KEYS.central), ...JSON_TYPE }, body, 400, code);
-  apply("another version", '{"wireVersion":99,"changes":[],"cursor":0,"more":false}', "wire_version");
-  apply("a name that is no object's", JSON.stringify({
-    wireVersion: 1, cursor: 1, more: false,
-    changes: [{ cursor: 1, person: "../other/p_1", body: { erase: { time: 1 } } }],
-  }), "bad_profile_name");
+  apply(
+    "another version",
+    '{"wireVersion":99,"changes":[],"cursor":0,"more":false}',
+    "wire_version",
+  );
+  apply(
+    "a name that is no object's",
+    JSON.stringify({
+      wireVersion: 1,
+      cursor: 1,
+      more: false,
+      changes: [{ cursor: 1, person: "../other/p_1", body: { erase: { time: 1 } } }],
+    }),
+    "bad_profile_name",
+  );
 
   const put = (what, headers, body, status, code) =>
     add(what, "PUT", "admin/v1/workspace", headers, body, status, code);
   put("no key", {}, "{}", 401, "no_key");
   put("a wrong key", bearer("wrong"), "{}", 401, "bad_key");
   put("a malformed workspace", bearer(KEYS.admin), "{", 400, "bad_workspace");
-  put("a workspace with mistakes", bearer(KEYS.admin), '{"format":1,"nonsense":1}', 400, "bad_workspace");
+  put(
+    "a workspace with mistakes",
+    bearer(KEYS.admin),
+    '{"format":1,"nonsense":1}',
+    400,
+    "bad_workspace",
+  );
   put("no UTF-8", bearer(KEYS.admin), NOT_UTF8, 400, "not_utf8");
-  add("the wrong method", "POST", "admin/v1/workspace", bearer(KEYS.admin), "{}", 405, "method_not_allowed");
+  add(
+    "the wrong method",
+    "POST",
+    "admin/v1/workspace",
+    bearer(KEYS.admin),
+    "{}",
+    405,
+    "method_not_allowed",
+  );
 
-  for (const path of ["nonsense", "v1/nonsense", "admin/v1/nonsense", "0000000000000000.workspace", "v1/decide/", ""]) {
+  for (const path of [
+    "nonsense",
+    "v1/nonsense",
+    "admin/v1/nonsense",
+    "0000000000000000.workspace",
+    "v1/decide/",
+    "",
+  ]) {
     add("no such route", "GET", path, own(), undefined, 404, "not_found");
   }
   add("a tag that is written", "POST", "tag.js", own(), "", 405, "method_not_allowed");
@@ -201,10 +367,15 @@ test("each bad call gets its code, the right status and no more", async () => {
       said = { code: `no JSON: ${answer.text.slice(0, 80)}` };
     }
     const right =
-      answer.status === status && (code === null || said.code === code) &&
-      typeof said.message === "string" && typeof said.where === "string" &&
+      answer.status === status &&
+      (code === null || said.code === code) &&
+      typeof said.message === "string" &&
+      typeof said.where === "string" &&
       answer.headers["cache-control"] === "private, no-store";
-    if (!right) wrong.push(`${method} ${path}, ${what}: ${answer.status} ${said.code}, not ${status} ${code}`);
+    if (!right)
+      wrong.push(
+        `${method} ${path}, ${what}: ${answer.status} ${said.code}, not ${status} ${code}`,
+      );
   }
   assert.deepEqual(wrong, []);
 });
@@ -221,7 +392,8 @@ test("after all of it, what the edge holds is as it was", async () => {
 });
 
 test("every mistake of a workspace comes back at once, with its place", async () => {
-  const source = '{"format":1,"nonsense":1,"offers":{"a":{"placements":["nowhere"],"when":"profile.x =="}}}';
+  const source =
+    '{"format":1,"nonsense":1,"offers":{"a":{"placements":["nowhere"],"when":"profile.x =="}}}';
   const answer = await publish(edge, source);
   assert.equal(answer.status, 400);
   assert.ok(answer.json.mistakes.length >= 2, answer.text);
@@ -246,10 +418,15 @@ test("a login token works once", async () => {
 test("a write key lets events in and nothing out", async () => {
   const key = { ...basic(KEYS.write), cookie: own().cookie };
   const answer = await send(edge, "POST", "/_selvedge/v1/track", {
-    headers: key, body: { event: "Order Completed", userId: CUSTOMER, anonymousId: "a" },
+    headers: key,
+    body: { event: "Order Completed", userId: CUSTOMER, anonymousId: "a" },
   });
   assert.deepEqual(answer.json, {
-    success: true, kept: 0, duplicate: 0, dropped: { no_device: 1 }, errors: [],
+    success: true,
+    kept: 0,
+    duplicate: 0,
+    dropped: { no_device: 1 },
+    errors: [],
   });
   for (const path of ["v1/consent", "v1/slice"]) {
     const known = await send(edge, "GET", `/_selvedge/${path}`, { headers: basic(KEYS.write) });
@@ -259,7 +436,8 @@ test("a write key lets events in and nothing out", async () => {
     assert.doesNotMatch(known.text, /basket/i);
   }
   const explain = await send(edge, "POST", "/_selvedge/admin/v1/explain", {
-    headers: bearer(KEYS.write), body: { customerId: CUSTOMER },
+    headers: bearer(KEYS.write),
+    body: { customerId: CUSTOMER },
   });
   assert.equal(explain.status, 401);
 });
@@ -278,7 +456,10 @@ test("a claimed id of a known person answers like one of nobody", async () => {
 test("a good event in a batch is kept beside a bad one that is named", async () => {
   const other = new Browser(edge);
   await other.allowAll();
-  const batch = [{ type: "track", event: "Product Added", messageId: "good" }, { type: "nonsense" }];
+  const batch = [
+    { type: "track", event: "Product Added", messageId: "good" },
+    { type: "nonsense" },
+  ];
   const answer = await other.post("/v1/batch", { batch });
   assert.equal(answer.json.kept, 1, answer.text);
   assert.equal(answer.json.errors[0].code, "bad_event_type");

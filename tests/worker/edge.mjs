@@ -83,11 +83,7 @@ export const PAGES = {
     { "content-type": "text/html", "content-security-policy": "script-src 'self'" },
     PAGE,
   ],
-  "/no-transform": [
-    200,
-    { "content-type": "text/html", "cache-control": "no-transform" },
-    PAGE,
-  ],
+  "/no-transform": [200, { "content-type": "text/html", "cache-control": "no-transform" }, PAGE],
   "/not-found": [404, { "content-type": "text/html" }, PAGE],
   "/binary": [200, { "content-type": "application/octet-stream" }, BINARY],
   "/lies": [200, { "content-type": "image/png" }, PAGE],
@@ -139,9 +135,7 @@ async function startCentral(state) {
   return listen(async (request, response) => {
     const body = await read(request);
     const json = (value, status = 200) =>
-      response
-        .writeHead(status, { "content-type": "application/json" })
-        .end(JSON.stringify(value));
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
     if (request.headers.authorization !== `Bearer ${KEYS.central}`) return json({}, 401);
     if (state.mode === "down") return json({ code: "unavailable" }, 503);
     const path = request.url.split("?")[0];
@@ -154,7 +148,7 @@ async function startCentral(state) {
           (other) => other.producer === fact.producer && other.seq === fact.seq,
         );
         if (!known) state.facts.push(fact);
-        (stored[fact.producer] ??= []).push(fact.seq);
+        stored[fact.producer] = [...(stored[fact.producer] ?? []), fact.seq];
       }
       state.pushes += 1;
       return json({ stored });
@@ -180,7 +174,13 @@ export function traits(person, values, cursor = 1) {
 export async function startEdge(more = {}) {
   const seen = [];
   const central = {
-    mode: "up", facts: [], hydrated: [], feed: [], cursor: 0, pushes: 0, changes: () => [],
+    mode: "up",
+    facts: [],
+    hydrated: [],
+    feed: [],
+    cursor: 0,
+    pushes: 0,
+    changes: () => [],
   };
   const origin = await startOrigin(seen);
   const store = await startCentral(central);
@@ -289,7 +289,11 @@ export class Browser {
   }
 
   page(path = "/", headers = {}) {
-    const accept = { accept: "text/html", "sec-fetch-dest": "document", "sec-fetch-mode": "navigate" };
+    const accept = {
+      accept: "text/html",
+      "sec-fetch-dest": "document",
+      "sec-fetch-mode": "navigate",
+    };
     return this.#send("GET", path, { ...accept, ...headers });
   }
 
@@ -298,7 +302,12 @@ export class Browser {
   }
 
   post(path, body, headers = {}) {
-    return this.#send("POST", `/_selvedge${path}`, { origin: this.edge.url.origin, ...headers }, body);
+    return this.#send(
+      "POST",
+      `/_selvedge${path}`,
+      { origin: this.edge.url.origin, ...headers },
+      body,
+    );
   }
 
   consent(choices, banner = "test-1") {
@@ -307,7 +316,11 @@ export class Browser {
 
   allowAll() {
     return this.consent({
-      store: true, profile: true, personalise: true, measure: true, share: false,
+      store: true,
+      profile: true,
+      personalise: true,
+      measure: true,
+      share: false,
     });
   }
 
@@ -356,5 +369,7 @@ export async function until(check, what, deadlineMs = 5_000) {
 /** The hash of everything that the edge holds of a customer, but not of who asks. */
 export async function fingerprint(edge, customerId) {
   const { held, receipts } = (await ask(edge, "export", { customerId })).json;
-  return createHash("sha256").update(JSON.stringify([held, receipts])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([held, receipts]))
+    .digest("hex");
 }

@@ -50,7 +50,11 @@ test("a compressed page is rewritten and leaves no validator of the origin behin
 
 test("a conditional request for a page never ends in an empty answer", async () => {
   const answer = await send(edge, "GET", "/", {
-    headers: { ...navigation, "if-none-match": '"v1"', "if-modified-since": new Date().toUTCString() },
+    headers: {
+      ...navigation,
+      "if-none-match": '"v1"',
+      "if-modified-since": new Date().toUTCString(),
+    },
   });
   assert.equal(answer.status, 200);
   assert.match(answer.text, /data-selvedge-offer="welcome"/);
@@ -77,7 +81,9 @@ test("a page that forbids inline scripts gets none", async () => {
 test("the method, the query and the body reach the origin", async () => {
   const body = randomBytes(100_000);
   const answer = await send(edge, "POST", "/echo?a=1&b=%2F", {
-    headers: { "content-type": "application/octet-stream", "x-own": "1" }, body, raw: true,
+    headers: { "content-type": "application/octet-stream", "x-own": "1" },
+    body,
+    raw: true,
   });
   assert.equal(answer.json.method, "POST");
   assert.equal(answer.json.length, body.length);
@@ -91,7 +97,9 @@ test("the origin never sees our cookie, nor a header that a visitor made up", as
   const browser = new Browser(edge);
   await browser.allowAll();
   const cookie = `a=1; __Host-selvedge=${browser.cookie}; b=2`;
-  await send(edge, "GET", "/echo", { headers: { cookie, "selvedge-visitor": "forged", "Selvedge-Other": "x" } });
+  await send(edge, "GET", "/echo", {
+    headers: { cookie, "selvedge-visitor": "forged", "Selvedge-Other": "x" },
+  });
   const { headers } = last();
   assert.equal(headers.cookie, "a=1; b=2");
   assert.equal(headers["selvedge-other"], undefined);

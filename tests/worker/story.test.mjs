@@ -106,12 +106,16 @@ test("the same event counts once, however often it comes", async () => {
     const again = await browser.track("Order Completed", {}, id);
     assert.deepEqual([again.json.kept, again.json.duplicate], [0, 1]);
   }
-  const batch = { batch: [1, 2].map(() => ({ type: "track", event: "Order Completed", messageId: id })) };
+  const batch = {
+    batch: [1, 2].map(() => ({ type: "track", event: "Order Completed", messageId: id })),
+  };
   assert.deepEqual((await browser.post("/v1/batch", batch)).json.duplicate, 2);
 });
 
 test("login links, the central store's traits decide the page, logout unlinks", async () => {
-  edge.central.changes = (person) => [traits(person, { cancel_intent: { Bool: true }, first_name: { String: "Ada" } })];
+  edge.central.changes = (person) => [
+    traits(person, { cancel_intent: { Bool: true }, first_name: { String: "Ada" } }),
+  ];
   const browser = new Browser(edge);
   await browser.allowAll();
   const before = browser.cookie;
@@ -189,8 +193,16 @@ test("the answer to a withdrawal already shows the generic page, and nothing bri
   assert.equal(answer.json.purposes.personalise, false);
   assert.equal(answer.json.decisions[0].offer, "welcome");
   assert.match(hero((await browser.page()).text), /data-selvedge-offer="welcome"/);
-  const late = { wireVersion: 1, changes: [traits(person, { cancel_intent: { Bool: true } }, 9)], cursor: 9, more: false };
-  await send(edge, "POST", "/_selvedge/sync/v1/apply", { headers: { authorization: "Bearer ck_test" }, body: late });
+  const late = {
+    wireVersion: 1,
+    changes: [traits(person, { cancel_intent: { Bool: true } }, 9)],
+    cursor: 9,
+    more: false,
+  };
+  await send(edge, "POST", "/_selvedge/sync/v1/apply", {
+    headers: { authorization: "Bearer ck_test" },
+    body: late,
+  });
   const held = (await ask(edge, "export", { customerId: "C-6" })).json;
   assert.deepEqual(held.held.live.traits, {});
   assert.deepEqual(held.held.live.series, {});

@@ -4,9 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// The tag's stub, for a checkout where the tag was never built.
-const STUB: &str = r#"(()=>{let w=window;if(w.selvedge)return;let calls=[],s={calls};s.ready=new Promise(r=>{s.open=r});for(let n of"track page identify login logout reset consent decide render".split(" "))s[n]=(...a)=>new Promise((y,x)=>{calls.length<500&&calls.push([n,a,y,x])});w.selvedge=s})();"#;
-
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -25,7 +22,7 @@ fn main() {
     };
     fs::write(out.join("core.wasm"), wasm).expect("OUT_DIR is writable");
     fs::write(out.join("tag.js"), tag).expect("OUT_DIR is writable");
-    let stub = fs::read_to_string(page.join("stub.js")).unwrap_or_else(|_| STUB.to_owned());
+    let stub = fs::read_to_string(page.join("stub.js")).unwrap_or_default();
     fs::write(out.join("stub.js"), stub).expect("OUT_DIR is writable");
     fs::write(out.join("page.rs"), module).expect("OUT_DIR is writable");
 }

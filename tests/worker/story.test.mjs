@@ -182,7 +182,7 @@ test("a change that the central store pushes reaches the page", async () => {
   assert.match(hero((await browser.page()).text), /data-selvedge-offer="extension"/);
 });
 
-test("the answer to a withdrawal already shows the generic page, and nothing brings traits back", async () => {
+test("a withdrawal answers with the generic page, and nothing brings traits back", async () => {
   edge.central.changes = (person) => [traits(person, { cancel_intent: { Bool: true } })];
   const browser = new Browser(edge);
   await browser.allowAll();

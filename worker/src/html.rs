@@ -114,7 +114,7 @@ pub fn entry(state: &str, policy: &Policy) -> String {
     let nonce = policy.nonce.as_deref().map(|nonce| format!(" nonce=\"{}\"", escape(nonce)));
     let nonce = nonce.unwrap_or_default();
     let mut out = String::new();
-    if !policy.no_inline {
+    if !policy.no_inline && !assets::STUB_JS.is_empty() {
         out.push_str(&format!("<script{nonce}>{}</script>", assets::STUB_JS.trim_end()));
     }
     out.push_str(&format!(

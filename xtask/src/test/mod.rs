@@ -92,7 +92,15 @@ fn native() -> Result<Count> {
     build::run("cli")?;
     let mut command = cargo();
     command.args(["test", "--no-fail-fast", "--all-features"]);
-    for package in ["selvedge", "selvedge-page", "selvedge-cli", "selvedge-central", "xtask"] {
+    const PACKAGES: [&str; 6] = [
+        "selvedge",
+        "selvedge-page",
+        "selvedge-worker",
+        "selvedge-cli",
+        "selvedge-central",
+        "xtask",
+    ];
+    for package in PACKAGES {
         command.args(["--package", package]);
     }
     let finished = shown(&mut command)?;

@@ -61,7 +61,7 @@ async fn held(snapshot: &mut dyn Snapshot, name: &ProfileName, person: &PersonRo
         })
         .collect();
     let events: Vec<Json> = snapshot
-        .counts(&subjects)
+        .counts(name)
         .await?
         .into_iter()
         .map(|row| {
@@ -197,7 +197,8 @@ fn event_line(event: &EventRow) -> Json {
     let payload: Json = serde_json::from_str(&event.payload)
         .unwrap_or_else(|_| Json::String(event.payload.clone()));
     json!({
-        "kind": "event", "id": event.id, "source": event.source, "name": event.name,
+        "kind": "event", "id": event.id, "owner": event.owner, "source": event.source,
+        "name": event.name,
         "call": event.kind, "time": json::time_text(event.time), "device": event.device,
         "accepted": json::time_text(event.accepted), "payload": payload,
     })

@@ -290,8 +290,8 @@ pub trait Snapshot: Send {
     async fn links_of(&mut self, objects: &BTreeSet<ProfileName>) -> Result<Vec<LinkRow>>;
     /// The receipts of these owners, by time.
     async fn receipts(&mut self, owners: &BTreeSet<ProfileName>) -> Result<Vec<ReceiptRow>>;
-    /// How often what happened to these owners.
-    async fn counts(&mut self, owners: &BTreeSet<ProfileName>) -> Result<Vec<CountRow>>;
+    /// How often what happened to an owner.
+    async fn counts(&mut self, owner: &ProfileName) -> Result<Vec<CountRow>>;
     /// A page of an owner's events, by origin, name, time and key.
     async fn events(
         &mut self,

@@ -184,6 +184,7 @@ fn word(kind: EventKind) -> &'static str {
 async fn write(tx: &mut dyn Transaction, sorted: Sorted, now: Timestamp) -> Result<usize> {
     let Sorted { links, receipts, mut events, condemned } = sorted;
     let gone: BTreeSet<ProfileName> = condemned.into_values().flatten().collect();
+    let total = events.len();
     events.retain(|event| !gone.contains(&event.owner));
     let people: BTreeMap<ProfileName, Option<String>> = links
         .iter()
@@ -213,8 +214,7 @@ async fn write(tx: &mut dyn Transaction, sorted: Sorted, now: Timestamp) -> Resu
         note_change(tx, owner, before, &standing, now).await?;
         after.insert(owner.clone(), standing);
     }
-    let total = events.len();
-    let mut kept = Vec::with_capacity(total);
+    let mut kept = Vec::with_capacity(events.len());
     for event in events {
         if !after.contains_key(&event.owner) {
             let standing = standing(tx, &event.owner).await?;

@@ -110,14 +110,16 @@ async fn an_erased_person_never_returns_and_leaves_no_plain_identifier() {
     assert_eq!(answer["stored"][ada.as_str()], json!([9, 10, 11]));
     assert_eq!(answer["stored"][object(3).as_str()], json!([1, 2]));
     store.push(vec![event(&object(3), 3, "after the late link", NOW + 12)]).await;
+    // Five facts were stored in her lifetime, and none after it.
+    let metrics = store.get("/metrics").await.text;
+    assert!(metrics.contains("selvedge_central_facts_stored_total 5\n"), "{metrics}");
+    assert!(metrics.contains("selvedge_central_facts_dropped_total 8\n"), "{metrics}");
     assert_eq!(store.get(&format!("/v1/people/{ID}")).await.code(), "unknown_person");
     let known = store.hydrate(&ada, &[]).await;
     assert!(matches!(known.changes[..], [ref c] if matches!(c.body, ChangeBody::Erase { .. })));
     store.stop().await;
     assert_eq!(files_with(&store, &[EMAIL, ID]), Vec::<String>::new());
     store.resume().await;
-    let metrics = store.get("/metrics").await.text;
-    assert!(metrics.contains("selvedge_central_facts_stored_total 0"), "{metrics}");
     let again = store.post_json("/v1/erasures", &json!({ "customerId": ID })).await.json();
     assert_eq!(again["id"], erasure["id"]);
     assert_eq!(again["deleted"]["events"], 0);

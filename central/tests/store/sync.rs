@@ -104,6 +104,11 @@ async fn a_devices_history_moves_with_an_attached_link_whichever_comes_first() {
     store.push(vec![event(&object(1), 2, "late", NOW - 2 * DAY)]).await;
     store.push(vec![event(&object(1), 3, "too old", NOW - 31 * DAY)]).await;
     store.push(vec![event(&object(2), 1, "not attached", NOW - DAY)]).await;
+    let exported = store.post_json("/v1/exports", &json!({ "customerId": "C-1" })).await.text;
+    assert_eq!(store.count("C-1", "Product Viewed").await, 2);
+    assert_eq!(exported.matches("\"kind\":\"event\"").count(), 4);
+    let of = |owner: &str| exported.matches(&format!("\"owner\":\"{owner}\"")).count();
+    assert_eq!((of(ada.as_str()), of(object(1).as_str()), of(object(2).as_str())), (2, 1, 1));
     let held = store.person("C-1").await;
     assert_eq!(held["devices"].as_array().unwrap().len(), 2);
     assert_eq!(held["devices"][0]["attached"], true);

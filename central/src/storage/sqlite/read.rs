@@ -143,14 +143,14 @@ impl Snapshot for SqliteTransaction {
         all(&rows, rows::receipt_row)
     }
 
-    async fn counts(&mut self, owners: &BTreeSet<ProfileName>) -> Result<Vec<CountRow>> {
+    async fn counts(&mut self, owner: &ProfileName) -> Result<Vec<CountRow>> {
         let rows = sqlx::query(
             "SELECT name, source, count(*) AS count, min(time) AS first, max(time) AS last \
-             FROM events WHERE tenant = ? AND owner IN (SELECT value FROM json_each(?)) \
+             FROM events WHERE tenant = ? AND owner = ? \
              GROUP BY name, source ORDER BY name, source",
         )
         .bind(&self.tenant)
-        .bind(json(owners)?)
+        .bind(owner.as_str())
         .fetch_all(&mut *self.tx)
         .await?;
         all(&rows, rows::count_row)

@@ -126,12 +126,11 @@ async function fetchSlice(context: Record<string, string>): Promise<Where> {
 
 /**
  * Fetches the core. The browser refuses bytes that do not have the pinned hash, and then nothing is
- * decided in this page; where a policy forbids Wasm or the file is gone, the edge is asked instead.
+ * decided in this page; where a policy forbids Wasm, the edge is asked instead.
  */
 async function loadCore(): Promise<Where> {
   const url = `${BASE}/${SELVEDGE_WASM}`;
   const answer = await fetch(url, { integrity: SELVEDGE_WASM_INTEGRITY });
-  if (!answer.ok) return "edge";
   try {
     glue.initSync({ module: await WebAssembly.compile(await answer.arrayBuffer()) });
     return "page";

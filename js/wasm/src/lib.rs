@@ -16,6 +16,13 @@ use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+/// SAFETY: a page's Wasm runs on one thread and spawns none, which is all that this wrapper asks.
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code, reason = "an allocator that assumes one thread can be made no other way")]
+#[global_allocator]
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
+
 struct Page {
     workspace: Option<Workspace>,
     slice: Option<Slice>,
@@ -70,6 +77,14 @@ pub fn decide(placement: &str, request: &str, taken: &str, now_ms: f64, trace: b
         let now = timestamp(now_ms);
         json::decision(&slice.decide(workspace, &request, now, placement, &taken, trace))
     })
+}
+
+/// Runs a recorded trace through the whole engine: the outcome's bytes, none where the trace or its
+/// image cannot be read. Test builds only.
+#[cfg(feature = "replay")]
+#[wasm_bindgen]
+pub fn replay(trace: &[u8]) -> Vec<u8> {
+    selvedge::replay::run_bytes(trace).unwrap_or_default()
 }
 
 fn fields(text: &str) -> Request {

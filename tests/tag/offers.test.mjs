@@ -15,7 +15,8 @@ import {
 } from "./site.mjs";
 
 const HERO =
-  '<div data-selvedge="hero" data-selvedge-offer="o" data-selvedge-decision="d1"><a class="selvedge-offer" href="/plan/"><strong class="selvedge-headline">Hello</strong></a></div>';
+  '<div data-selvedge="hero" data-selvedge-offer="o" data-selvedge-decision="d1">' +
+  '<a class="selvedge-offer" href="/plan/"><strong class="selvedge-headline">Hello</strong></a></div>';
 const OWN = '<div data-selvedge="tip"><p>The page\'s own <b>words</b></p></div>';
 
 let browser;

@@ -84,12 +84,15 @@ const api = {
     await becomeOther();
   },
 
-  /** Logs out and forgets, even where the edge cannot be told. */
+  /** Logs out and forgets, even where the edge cannot be told: then nothing of it stays on the
+   *  screen. */
   async reset(): Promise<void> {
     try {
       await api.logout();
-    } finally {
+    } catch (reason) {
       forget();
+      placements().forEach(clear);
+      throw reason;
     }
   },
 

@@ -16,7 +16,7 @@ import {
 
 const HERO =
   '<div data-selvedge="hero" data-selvedge-offer="o" data-selvedge-decision="d1">' +
-  '<a class="selvedge-offer" href="/plan/"><strong class="selvedge-headline">Hello</strong></a></div>';
+  '<a class="selvedge-offer" href="/plan/"><b class="selvedge-headline">Hello</b></a></div>';
 const OWN = '<div data-selvedge="tip"><p>The page\'s own <b>words</b></p></div>';
 
 let browser;

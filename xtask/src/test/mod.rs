@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::build::cargo;
 use crate::demo::{self, Demo};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::{build, files, http, paths, process, tools};
 
 use count::Count;
@@ -127,7 +127,20 @@ fn wasm() -> Result<Count> {
 fn tag() -> Result<Count> {
     build::run("tag")?;
     let chromium = tools::need_chromium()?;
-    node("tag", &tests_in("tests/tag"), &[("CHROMIUM", &chromium)])
+    let made = cargo()
+        .args(["run", "--quiet", "--package", "selvedge", "--features", "compile,replay"])
+        .args(["--example", "tag_fixture"])
+        .output()
+        .doing(|| "cannot start cargo".into())?;
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr).into_owned();
+        return Err(Error::new(format!("cannot make the fixture of the tag's tests:\n{said}")));
+    }
+    files::make_folder(&paths::logs())?;
+    let fixture = paths::logs().join("tag-fixture.json");
+    files::write_if_changed(&fixture, &made.stdout)?;
+    let settings = [("CHROMIUM", chromium.as_path()), ("SELVEDGE_TAG_FIXTURE", &fixture)];
+    node("tag", &tests_in("tests/tag"), &settings)
 }
 
 fn worker() -> Result<Count> {

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import {
   ask,
   Browser,
@@ -93,7 +94,7 @@ function cases() {
     );
     at(
       "a compressed body",
-      { ...own(), ...JSON_TYPE, "content-encoding": "gzip" },
+      { ...own(), ...JSON_TYPE, "content-encoding": "deflate" },
       good(path),
       415,
       "unsupported_encoding",
@@ -240,7 +241,7 @@ function cases() {
     );
     at(
       "a compressed body",
-      { ...key, "content-encoding": "gzip" },
+      { ...key, "content-encoding": "deflate" },
       event(),
       415,
       "unsupported_encoding",
@@ -473,4 +474,19 @@ test("a body without a length is bounded while it is read", async () => {
     raw: true,
   });
   assert.deepEqual([answer.status, answer.json.code], [413, "body_too_large"]);
+});
+
+test("a compressed batch is taken, and one that grows without end is not", async () => {
+  const batch = (body) =>
+    send(edge, "POST", "/_selvedge/v1/batch", {
+      headers: { ...basic(KEYS.write), ...JSON_TYPE, "content-encoding": "gzip" },
+      body,
+      raw: true,
+    });
+  const good = await batch(gzipSync(JSON.stringify({ batch: [{ type: "page" }] })));
+  assert.deepEqual(good.json.dropped, { no_device: 1 }, good.text);
+  const bomb = await batch(gzipSync(Buffer.alloc(200_000_000, 0x20)));
+  assert.deepEqual([bomb.status, bomb.json.code], [413, "body_too_large"]);
+  const broken = await batch("this is no gzip");
+  assert.deepEqual([broken.status, broken.json.code], [400, "bad_body"]);
 });

@@ -25,6 +25,8 @@ const SCHEMA: [&str; 2] = [
 ];
 /// Rounds of changes that one alarm takes before it lets others in.
 const ROUNDS: u32 = 20;
+/// Objects that may name one another before a change is left to the next healing.
+const HOPS: u32 = 3;
 
 /// The Durable Object class.
 #[durable_object]
@@ -189,18 +191,27 @@ pub async fn apply(env: &Env, settings: &Settings, changes: Vec<Change>) -> Resu
     let workspace = published::current(env, &settings.tenant, now).await.map_err(failed)?;
     let mut changed = 0_u32;
     for (person, changes) in by_person {
-        let call = Call {
-            workspace: workspace.version.clone(),
-            now,
-            seed: objects::seed().map_err(failed)?,
-            input: Input::Apply { changes },
-        };
-        match objects::ask(env, &settings.tenant, &person, &call).await.map_err(failed)? {
-            Reply::Applied { changed: some } => changed = changed.saturating_add(some),
-            Reply::Refused(error) if error.code() == "outbox_full" => {
-                return Err(Error::from("an object's outbox is full"));
+        let mut name = person;
+        for _ in 0..HOPS {
+            let call = Call {
+                workspace: workspace.version.clone(),
+                now,
+                seed: objects::seed().map_err(failed)?,
+                input: Input::Apply { changes: changes.clone() },
+            };
+            match objects::ask(env, &settings.tenant, &name, &call).await.map_err(failed)? {
+                Reply::Applied { changed: some } => changed = changed.saturating_add(some),
+                // A weaker identifier's object: what is known of it is the person's by now.
+                Reply::Moved(to) => {
+                    name = to;
+                    continue;
+                }
+                Reply::Refused(error) if error.code() == "outbox_full" => {
+                    return Err(Error::from("an object's outbox is full"));
+                }
+                _ => {}
             }
-            _ => {}
+            break;
         }
     }
     Ok(changed)

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use js_sys::Reflect;
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
 use selvedge::decide::Request as Fields;
 use selvedge::engine::{self, Body, Input, Reply, Speaker};
 use selvedge::ids::{DeviceId, Entropy, ProfileName};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Workspace};
+use serde::Deserialize;
 use worker::{Env, Request, Url};
 
 use crate::cookie::{self, Cookie};
@@ -215,12 +217,20 @@ pub fn signals(request: &Request, settings: &Settings) -> Signals {
     Signals { region, gpc, ..Signals::default() }
 }
 
-/// Where the network says that the request comes from.
+/// The part of the runtime's `request.cf` that is read here.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Place {
+    country: Option<String>,
+    region_code: Option<String>,
+}
+
+/// Where the network says that the request comes from; unknown where it says nothing readable.
 fn region(request: &Request) -> Region {
-    let cf = request.cf();
-    let country = cf.and_then(worker::Cf::country).unwrap_or_default();
-    let part = cf.and_then(worker::Cf::region_code).unwrap_or_default();
-    Region::new(&country, &part)
+    let cf = Reflect::get(request.inner(), &"cf".into()).unwrap_or_default();
+    let place: Option<Place> = serde_wasm_bindgen::from_value(cf).unwrap_or_default();
+    let place = place.unwrap_or_default();
+    Region::new(&place.country.unwrap_or_default(), &place.region_code.unwrap_or_default())
 }
 
 fn fields(request: &Request, url: &Url, region: &Region) -> Fields {

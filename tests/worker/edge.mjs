@@ -12,7 +12,7 @@ export const KEYS = {
   cookie: `a:${"22".repeat(32)}`,
   write: "wk_test",
   admin: "ak_test",
-  central: "ck_test",
+  central: "ck_test_0123456789",
 };
 export const TENANT = "shop";
 const COOKIE = "__Host-selvedge";

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, Browser, publish, send, startEdge, traits, until } from "./edge.mjs";
+import { ask, Browser, KEYS, publish, send, startEdge, traits, until } from "./edge.mjs";
 
 let edge;
 before(async () => {
@@ -175,7 +175,7 @@ test("a change that the central store pushes reaches the page", async () => {
   const { person } = edge.central.hydrated.at(-1);
   const changes = [traits(person, { cancel_intent: { Bool: true } }, 7)];
   const answer = await send(edge, "POST", "/_selvedge/sync/v1/apply", {
-    headers: { authorization: "Bearer ck_test" },
+    headers: { authorization: `Bearer ${KEYS.central}` },
     body: { wireVersion: 1, changes, cursor: 7, more: false },
   });
   assert.deepEqual(answer.json, { changed: 1 });
@@ -200,7 +200,7 @@ test("a withdrawal answers with the generic page, and nothing brings traits back
     more: false,
   };
   await send(edge, "POST", "/_selvedge/sync/v1/apply", {
-    headers: { authorization: "Bearer ck_test" },
+    headers: { authorization: `Bearer ${KEYS.central}` },
     body: late,
   });
   const held = (await ask(edge, "export", { customerId: "C-6" })).json;

@@ -184,6 +184,11 @@ impl Rules {
         }
     }
 
+    /// How many rules there are; their numbers are below.
+    pub fn count(&self) -> usize {
+        self.image.rules.len()
+    }
+
     /// The rules of a group in ascending rank.
     pub fn members(&self, group: GroupId) -> impl Iterator<Item = RuleId> + '_ {
         self.image.groups.get(at(group.0)).into_iter().flatten().map(|rule| RuleId(*rule))

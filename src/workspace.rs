@@ -182,24 +182,31 @@ pub struct Workspace {
     pub consent: ConsentSettings,
     /// Identity rules.
     pub identity: IdentitySettings,
-    /// Which offer a rule belongs to, by rule: made by [`Workspace::index`].
+    /// The index of the offer behind each rule, by the rule's number; made by
+    /// [`Workspace::index`]. Rules that are no offer's hold a number that is no offer's.
     #[serde(skip)]
-    pub(crate) by_rule: Vec<(RuleId, u32)>,
+    pub(crate) by_rule: Vec<u32>,
 }
 
 impl Workspace {
     /// Makes the tables that the image leaves out. Call it once after filling the public fields.
     #[must_use]
     pub fn index(mut self) -> Self {
-        self.by_rule = self.offers.iter().zip(0..).map(|(offer, at)| (offer.rule, at)).collect();
-        self.by_rule.sort_unstable();
+        let place = |offer: &Offer| usize::try_from(offer.rule.0).unwrap_or_default();
+        let len = self.offers.iter().map(|offer| place(offer).saturating_add(1)).max();
+        self.by_rule = vec![u32::MAX; len.unwrap_or_default().min(self.rules.count())];
+        for (offer, at) in self.offers.iter().zip(0..) {
+            if let Some(slot) = self.by_rule.get_mut(place(offer)) {
+                *slot = at;
+            }
+        }
         self
     }
 
     /// The offer whose eligibility is this rule. Each offer has a rule of its own.
     pub fn offer_of(&self, rule: RuleId) -> Option<&Offer> {
-        let at = self.by_rule.binary_search_by_key(&rule, |(known, _)| *known).ok()?;
-        self.offers.get(usize::try_from(self.by_rule.get(at)?.1).ok()?)
+        let at = *self.by_rule.get(usize::try_from(rule.0).ok()?)?;
+        self.offers.get(usize::try_from(at).ok()?)
     }
 
     /// Whether a page may not evaluate this offer's condition itself: it reads what is not public.

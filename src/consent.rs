@@ -8,7 +8,9 @@ pub mod bits;
 pub mod gpp;
 #[cfg(feature = "json")]
 pub mod json;
-mod region;
+pub mod mapping;
+pub mod region;
+pub mod signals;
 pub mod tcf;
 pub mod usp;
 pub mod vendors;
@@ -96,6 +98,12 @@ impl PurposeSet {
     /// Whether `purpose` is in it.
     pub fn has(self, purpose: Purpose) -> bool {
         self.0 & purpose.bit() != 0
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// What is in both.
@@ -337,6 +345,8 @@ pub struct ConsentSettings {
     pub never: PurposeSet,
     /// Regions whose regime differs from the built-in table.
     pub regions: Vec<RegionRule>,
+    /// How consent strings are read.
+    pub signals: signals::SignalSettings,
 }
 
 /// What may be done now, and why.

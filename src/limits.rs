@@ -7,6 +7,10 @@ pub const EVENT_BYTES: usize = 32 * 1024;
 pub const BATCH_BYTES: usize = 500 * 1024;
 /// Largest body of the visitor's small calls (consent, login, decide).
 pub const CALL_BYTES: usize = 16 * 1024;
+/// Largest body of a consent call: three consent strings of `bits::MAX_STRING_BYTES` and the rest.
+pub const CONSENT_CALL_BYTES: usize = 3 * 64 * 1024 + CALL_BYTES;
+/// Keys of Google's Consent Mode in one call. There are seven; Google adds one every few years.
+pub const GOOGLE_KEYS: usize = 16;
 /// Largest workspace source. A thousand offers in four languages take about a fifth of this.
 pub const WORKSPACE_BYTES: usize = 8 * 1024 * 1024;
 /// Largest body of one sync message, either way.

@@ -4,6 +4,8 @@
 //!
 //! It must never know the vendor list, the time, or what Selvedge's own purposes are.
 
+use serde::{Deserialize, Serialize};
+
 use super::bits::{
     BitWriter, Bits, DecodeError, Flags, Letters, MAX_ID, MAX_STRING_BYTES, Problem,
 };
@@ -20,7 +22,8 @@ const PURPOSES: u8 = 24;
 const NO_PROFILING_INTEREST_FROM_POLICY: u8 = 4;
 
 /// What the reader of a TC string demands of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TcfOptions {
     /// A string of this or a later policy version must carry the disclosed vendors. TCF 2.3 kept
     /// policy version 5, which 2.2 strings carry too; 6 spares those that are older than the date

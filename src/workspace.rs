@@ -11,7 +11,7 @@ use crate::offer::Offer;
 use crate::rule::{GroupId, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.
-pub const IMAGE_FORMAT: u16 = 1;
+pub const IMAGE_FORMAT: u16 = 2;
 
 /// A declared trait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

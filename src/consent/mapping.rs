@@ -1,6 +1,6 @@
 //! Which fields of other people's frameworks speak of which of our purposes: one table, each row
-//! with its source. An engineering reading; docs/reference/consent.md shows the same table and names
-//! what counsel must look at. It must never hold a rule that is not a row.
+//! with its source. An engineering reading; docs/reference/consent.md shows the same table and
+//! names what counsel must look at. It must never hold a rule that is not a row.
 
 use super::{Purpose, PurposeSet};
 
@@ -155,8 +155,8 @@ pub const MAPPING: &[Row] = &[
         Purpose::Share,
         Fields::Tcf(&[3, 4, 9]),
         POLICIES,
-        "a recipient may build and use an advertising profile, and combine data from other sources; \
-         whether the recipient itself has consent, this does not say",
+        "a recipient may build and use an advertising profile, and combine data from other \
+         sources; whether the recipient itself has consent, this does not say",
     ),
     row(Purpose::Store, Fields::Canada(&[1]), CANADA, "as TCF purpose 1"),
     row(Purpose::Profile, Fields::Canada(&[3, 5]), CANADA, "as TCF purposes 3 and 5"),
@@ -166,17 +166,17 @@ pub const MAPPING: &[Row] = &[
     row(
         Purpose::Personalise,
         Fields::Us(&[UsField::TargetedAdvertising]),
-        "IAB Tech Lab, GPP, US sections, TargetedAdvertisingOptOut; Colo. Rev. Stat. 6-1-1306(1)(a); \
-         Va. Code 59.1-577(A)(5)",
-        "traits may come from elsewhere, so an offer chosen by them is read as targeted advertising, \
-         although the laws except a site's own data",
+        "IAB Tech Lab, GPP, US sections, TargetedAdvertisingOptOut; \
+         Colo. Rev. Stat. 6-1-1306(1)(a); Va. Code 59.1-577(A)(5)",
+        "traits may come from elsewhere, so an offer chosen by them is read as targeted \
+         advertising, although the laws except a site's own data",
     ),
     row(
         Purpose::Share,
         Fields::Us(&[UsField::Sale, UsField::Sharing, UsField::TargetedAdvertising, UsField::Gpc]),
-        "IAB Tech Lab, GPP, US sections, SaleOptOut, SharingOptOut, TargetedAdvertisingOptOut and the \
-         GPC segment; IAB, US Privacy String, third character; Cal. Civ. Code 1798.120 and .135; \
-         11 CCR 7025",
+        "IAB Tech Lab, GPP, US sections, SaleOptOut, SharingOptOut, TargetedAdvertisingOptOut \
+         and the GPC segment; IAB, US Privacy String, third character; Cal. Civ. Code 1798.120 \
+         and .135; 11 CCR 7025",
         "data that nobody else gets is neither sold nor shared nor used for advertising elsewhere",
     ),
     row(

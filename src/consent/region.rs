@@ -69,13 +69,15 @@ pub const BUILT_IN: &[BuiltIn] = &[
         name: "United Kingdom and Crown dependencies",
         regions: &["GB", "GG", "IM", "JE"],
         regime: Regime::OptIn,
-        source: "PECR 2003, regulation 6; UK GDPR, Art. 6 and 7; the dependencies' own laws after them",
+        source: "PECR 2003, regulation 6; UK GDPR, Art. 6 and 7; the dependencies' own laws after \
+                 them",
     },
     BuiltIn {
         name: "Switzerland",
         regions: &["CH"],
         regime: Regime::OptIn,
-        source: "FADP, Art. 6 and 31; TCA, Art. 45c: objecting may do; asking is the stricter reading",
+        source: "FADP, Art. 6 and 31; TCA, Art. 45c: objecting may do; asking is the stricter \
+                 reading",
     },
     BuiltIn {
         name: "Brazil",
@@ -100,8 +102,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
         name: "United States",
         regions: &["US"],
         regime: Regime::OptOut,
-        source: "Cal. Civ. Code 1798.120 and .135 with 11 CCR 7025; the other states' laws alike: a way \
-                 to object, Global Privacy Control where it is sent, and no prior yes",
+        source: "Cal. Civ. Code 1798.120 and .135 with 11 CCR 7025; the other states' laws alike: \
+                 a way to object, Global Privacy Control where it is sent, and no prior yes",
     },
 ];
 
@@ -120,8 +122,8 @@ impl Region {
     }
 
     /// The regime here: the workspace's line for the subdivision, then for the country, then what
-    /// [`BUILT_IN`] says. Pages decide by this too and must not carry the table's texts; a test holds
-    /// the two together.
+    /// [`BUILT_IN`] says. Pages decide by this too and must not carry the table's texts; a test
+    /// holds the two together.
     ///
     /// INVARIANT: an unknown country asks first, whatever the workspace says.
     pub fn regime(&self, rules: &[RegionRule]) -> Regime {

@@ -58,7 +58,10 @@ pub(super) fn choose(
         Ok(standing) => standing.effective,
         Err(reply) => return Ok(reply),
     };
-    settle(state, turn, before.allowed(), after.allowed());
+    // What is refused goes even where a live signal had denied it already and hid what was kept.
+    let refused = choices.iter().filter(|chosen| !chosen.yes);
+    let refused = refused.fold(PurposeSet::NONE, |set, chosen| set.with(chosen.purpose));
+    settle(state, turn, before.allowed().or(refused), after.allowed());
     let gained = |purpose| after.allowed().has(purpose) && !before.allowed().has(purpose);
     if is_person && (gained(Purpose::Profile) || gained(Purpose::Personalise)) {
         turn.effects.extend(state.name.clone().map(Effect::Hydrate));

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use check::Checker;
 pub use error::CelError;
 use error::Place;
-pub(super) use error::closest;
+pub use error::closest;
 use graph::Graph;
 use keys::Literal;
 pub use parse::{HEIGHT, NESTING, SOURCE_BYTES};

@@ -34,6 +34,7 @@ use crate::offer::{Arm, Content, Field, InExperiment, Offer, Part, Template};
 use crate::rule::{GroupId, RuleId, Slot};
 use crate::workspace::{IMAGE_FORMAT, Placement, Where, Workspace};
 
+pub use cel::closest;
 pub use mistake::Mistake;
 
 #[cfg(test)]

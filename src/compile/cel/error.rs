@@ -58,10 +58,7 @@ impl CelError {
 const LONGEST: usize = 100;
 
 /// The name closest to `wrong`, where one is close enough to be meant.
-pub(in crate::compile) fn closest<'n>(
-    wrong: &str,
-    names: impl Iterator<Item = &'n str>,
-) -> Option<String> {
+pub fn closest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
     if wrong.len() > LONGEST {
         return None;
     }

@@ -217,7 +217,7 @@ fn publish(state: &Path, ports: Ports, keys: &Keys) -> Result<()> {
             .current_dir(paths::root())
             .arg("publish")
             .arg(&path)
-            .env("SELVEDGE_EDGE_URL", ports.edge_url())
+            .env("SELVEDGE_EDGE", ports.edge_url())
             .env("SELVEDGE_ADMIN_KEY", &keys.admin_key),
     )
 }

@@ -1,0 +1,148 @@
+//! The command line's shape. It must never hold a secret in a help text: keys come by option or by
+//! environment, and are not shown.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Checks, decides and explains workspaces from files; publishes them; moves people's data.
+#[derive(Debug, Parser)]
+#[command(name = "selvedge", version, propagate_version = true)]
+pub struct Arguments {
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show every mistake of a workspace, each at its place
+    Check {
+        /// The workspace's source
+        workspace: PathBuf,
+    },
+    /// Say which offers a profile gets
+    Decide(Which),
+    /// Say why each offer wins or loses
+    Explain(Which),
+    /// Check a workspace and make it the current one of an edge
+    Publish {
+        /// The workspace's source
+        workspace: PathBuf,
+        #[command(flatten)]
+        edge: Edge,
+        /// A JWK whose public half is added to `identity.loginKeys`; the private half stays here
+        #[arg(long, value_name = "FILE")]
+        login_key: Option<PathBuf>,
+    },
+    /// Stream a file of NDJSON or CSV into the central store
+    Import {
+        /// The name of the source: `crm`, `shop`, ...
+        source: String,
+        /// `.ndjson`, `.jsonl` or `.csv`; `-` reads NDJSON from standard input
+        file: PathBuf,
+        #[command(flatten)]
+        central: Central,
+    },
+    /// Print everything that the central store holds of a person
+    Export {
+        /// The customer's id
+        customer_id: String,
+        #[command(flatten)]
+        central: Central,
+    },
+    /// Erase a person everywhere, for good
+    Erase {
+        /// The customer's id
+        customer_id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        central: Central,
+    },
+    /// Consent strings
+    Consent {
+        #[command(subcommand)]
+        command: ConsentCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConsentCommand {
+    /// Decode a TC string, a GPP string or a US Privacy string into JSON
+    Decode {
+        /// The string; `-` reads one per line from standard input
+        #[arg(allow_hyphen_values = true)]
+        string: String,
+    },
+}
+
+/// What `decide` and `explain` are asked.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The workspace's source
+    #[arg(value_name = "WORKSPACE", required_unless_present = "workspace")]
+    workspace_first: Option<PathBuf>,
+    /// A file that holds one profile
+    #[arg(value_name = "PROFILE", conflicts_with_all = ["profile", "profiles"])]
+    profile_second: Option<PathBuf>,
+    /// The workspace's source
+    #[arg(long, value_name = "FILE")]
+    workspace: Option<PathBuf>,
+    /// A file that holds one profile
+    #[arg(long, value_name = "FILE", conflicts_with = "profiles")]
+    profile: Option<PathBuf>,
+    /// A file with one profile per line; the answer is one line of JSON each
+    #[arg(long, value_name = "FILE.ndjson")]
+    pub profiles: Option<PathBuf>,
+    /// Only this placement; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub placement: Vec<String>,
+    /// The time to decide at, instead of the profile's `now` or the clock
+    #[arg(long, value_name = "RFC3339")]
+    pub now: Option<String>,
+    /// A field of the request, over the profile's own; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub request: Vec<String>,
+}
+
+impl Which {
+    /// The workspace's source and the file with the one profile, wherever they were given.
+    pub fn files(&self) -> Option<(&PathBuf, Option<&PathBuf>)> {
+        match (&self.workspace, &self.workspace_first, &self.profile_second) {
+            // `--workspace W PROFILE`: the only word is the profile.
+            (Some(workspace), first, None) => {
+                Some((workspace, self.profile.as_ref().or(first.as_ref())))
+            }
+            (None, Some(workspace), second) => {
+                Some((workspace, self.profile.as_ref().or(second.as_ref())))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Which edge, and its key.
+#[derive(Debug, Args)]
+pub struct Edge {
+    /// The site's address
+    #[arg(long = "edge", value_name = "URL", env = "SELVEDGE_EDGE")]
+    pub url: String,
+    /// The edge's admin key
+    #[arg(long, env = "SELVEDGE_ADMIN_KEY", hide_env_values = true)]
+    pub key: String,
+}
+
+/// Which central store, and its key.
+#[derive(Debug, Args)]
+pub struct Central {
+    /// The central store's address
+    #[arg(long = "central", value_name = "URL", env = "SELVEDGE_CENTRAL")]
+    pub url: String,
+    /// The central store's key
+    #[arg(long, env = "SELVEDGE_CENTRAL_KEY", hide_env_values = true)]
+    pub key: String,
+}

@@ -180,3 +180,16 @@ test("an origin that is gone is a 502, not a leak", async () => {
     await alone.stop();
   }
 });
+
+test("without its keys the edge lets the site go on, and says nothing of its own", async () => {
+  const bare = await startEdge({ TENANT_KEY: "too short" });
+  try {
+    const page = await send(bare, "GET", "/", { headers: navigation });
+    assert.equal(page.status, 200);
+    assert.equal(page.text, PAGES["/"][2]);
+    const answer = await send(bare, "GET", "/_selvedge/v1/consent");
+    assert.deepEqual([answer.status, answer.json.code], [503, "misconfigured"]);
+  } finally {
+    await bare.stop();
+  }
+});

@@ -74,20 +74,28 @@ pub async fn serve(
 ) -> Result<web_sys::Response, Fault> {
     let url = request.url()?;
     let wants_html = request.method() == Method::Get && wants_html(request);
-    let asked = to_origin(request, &url, &settings, now, wants_html)?;
+    let known = reference(request, &settings, now);
+    let asked = to_origin(request, &url, &settings.origin, known, wants_html)?;
     // The runtime sends the request now; the decision is made while the origin works.
     let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let fetched = worker.fetch_with_request(&asked);
     if !wants_html {
-        return Ok(passed_on(answered(fetched).await?, &settings));
+        return Ok(passed_on(answered(fetched).await?, &settings.origin));
     }
     let decided = in_time(prepare(request, env, Rc::clone(&settings), now));
     let (response, prepared) = join(answered(fetched), decided).await;
     let response = response?;
     match prepared {
-        Some(prepared) if is_html(&response) => Ok(rewritten(response, prepared, &settings)),
-        _ => Ok(passed_on(response, &settings)),
+        Some(prepared) if is_html(&response) => Ok(rewritten(response, prepared, &settings.origin)),
+        _ => Ok(passed_on(response, &settings.origin)),
     }
+}
+
+/// Serves a request that is none of ours where the edge is not set up: the site goes on without it.
+pub async fn untouched(request: &Request, origin: &Url) -> Result<web_sys::Response, Fault> {
+    let asked = to_origin(request, &request.url()?, origin, None, false)?;
+    let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    Ok(passed_on(answered(worker.fetch_with_request(&asked)).await?, origin))
 }
 
 /// Whether a person is going to read the answer as a page.
@@ -105,8 +113,8 @@ fn wants_html(request: &Request) -> bool {
 fn to_origin(
     request: &Request,
     url: &Url,
-    settings: &Settings,
-    now: Timestamp,
+    origin: &Url,
+    reference: Option<String>,
     wants_html: bool,
 ) -> Result<web_sys::Request, Fault> {
     let raw = request.inner();
@@ -134,18 +142,16 @@ fn to_origin(
     headers.set("x-forwarded-host", &host)?;
     headers.set("x-forwarded-proto", url.scheme())?;
     if let Some(cookies) = headers.get("cookie")? {
-        let sealed =
-            cookie::find(&cookies).and_then(|text| settings.cookies.open_cookie(text, now));
         match cookie::without(&cookies) {
             Some(others) => headers.set("cookie", &others)?,
             None => headers.delete("cookie")?,
         }
-        if let Some(reference) = reference(request, sealed, settings, now) {
-            headers.set("selvedge-visitor", &reference)?;
-        }
+    }
+    if let Some(reference) = reference {
+        headers.set("selvedge-visitor", &reference)?;
     }
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let origin = settings.origin.as_str().trim_end_matches('/');
+    let origin = origin.as_str().trim_end_matches('/');
     let init = web_sys::RequestInit::new();
     init.set_method(&raw.method());
     init.set_headers(headers.as_ref());
@@ -158,13 +164,9 @@ fn to_origin(
 }
 
 /// What the origin may later ask `explain` with; sealed, so that it names nobody.
-fn reference(
-    request: &Request,
-    sealed: Option<cookie::Cookie>,
-    settings: &Settings,
-    now: Timestamp,
-) -> Option<String> {
-    let cookie = sealed?;
+fn reference(request: &Request, settings: &Settings, now: Timestamp) -> Option<String> {
+    let cookies = header(request, "cookie")?;
+    let cookie = settings.cookies.open_cookie(cookie::find(&cookies)?, now)?;
     settings.cookies.seal_reference(&Reference {
         device: cookie.device?,
         person: cookie.person,
@@ -264,11 +266,7 @@ fn is_html(response: &web_sys::Response) -> bool {
 }
 
 /// The page with its offers; untouched where the runtime refuses.
-fn rewritten(
-    response: web_sys::Response,
-    prepared: Prepared,
-    settings: &Settings,
-) -> web_sys::Response {
+fn rewritten(response: web_sys::Response, prepared: Prepared, origin: &Url) -> web_sys::Response {
     let policy =
         Policy::of(response.headers().get("content-security-policy").ok().flatten().as_deref());
     let entry = html::entry(&prepared.state, &policy);
@@ -283,7 +281,7 @@ fn rewritten(
     });
     made.unwrap_or_else(|_| {
         worker::console_error!("a page cannot be rewritten");
-        passed_on(response, settings)
+        passed_on(response, origin)
     })
 }
 
@@ -305,9 +303,9 @@ fn personal_headers(
 
 /// The origin's answer as it came; only an absolute redirect to the origin itself is turned into
 /// one on this site, or browsers would leave it.
-fn passed_on(response: web_sys::Response, settings: &Settings) -> web_sys::Response {
+fn passed_on(response: web_sys::Response, origin: &Url) -> web_sys::Response {
     let location = response.headers().get("location").ok().flatten();
-    let origin = settings.origin.origin().ascii_serialization();
+    let origin = origin.origin().ascii_serialization();
     let moved = location.as_deref().and_then(|location| location.strip_prefix(origin.as_str()));
     let Some(moved) = moved.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
     else {

@@ -89,7 +89,10 @@ pub async fn answer(
     if !path.starts_with(OURS) && Route::of(&path).is_none() {
         let served = match settings::of(&env) {
             Ok(settings) => page::serve(&request, env, settings, objects::now()).await,
-            Err(fault) => Err(fault),
+            Err(fault) => match settings::origin(&env) {
+                Ok(origin) => page::untouched(&request, &origin).await,
+                Err(_) => Err(fault),
+            },
         };
         return match served {
             Ok(response) => Ok(response),

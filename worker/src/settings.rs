@@ -54,7 +54,7 @@ impl Settings {
             .map_err(|_| wrong("TENANT_KEY"))?;
         let cookies =
             Keys::parse(&tenant, &text(env, "COOKIE_KEYS")?).ok_or_else(|| wrong("COOKIE_KEYS"))?;
-        let origin = Url::parse(&text(env, "ORIGIN_URL")?).map_err(|_| wrong("ORIGIN_URL"))?;
+        let origin = origin(env)?;
         let region = env.var("REGION").ok().map(|value| value.to_string());
         let region = region.filter(|value| !value.is_empty()).map(|value| {
             let (country, part) = value.split_once('-').unwrap_or((&value, ""));
@@ -118,6 +118,11 @@ fn login_keys(text: &str) -> Option<Vec<LoginKey>> {
         (key.kty == "OKP" && key.crv == "Ed25519").then_some(LoginKey { kid: key.kid, ed25519 })
     };
     set.keys.into_iter().map(key).collect()
+}
+
+/// Where the site's own pages come from, also where nothing else is set up.
+pub fn origin(env: &Env) -> Result<Url, Fault> {
+    Url::parse(&text(env, "ORIGIN_URL")?).map_err(|_| wrong("ORIGIN_URL"))
 }
 
 fn text(env: &Env, name: &'static str) -> Result<String, Fault> {

@@ -17,7 +17,8 @@ export async function play(story, step) {
   await page.locator("#add-to-basket").click();
   await page.locator("#added").waitFor({ state: "visible" });
   const answer = await taken;
-  step.prove("the edge takes the event in", answer.status() === 200, await answer.text());
+  await answer.finished();
+  step.prove("the edge takes the event in", answer.status() === 200, answer.statusText());
   step.time("basket to edge", performance.now() - began);
   await page.locator(".brand").click();
   const hero = await waitForOffer(page, "hero", "basket");

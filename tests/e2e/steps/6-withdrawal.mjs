@@ -45,6 +45,7 @@ async function proveConfirmation(step, answer, began) {
   const text = await answer.text();
   step.time("withdrawal confirmed", performance.now() - began);
   const said = JSON.parse(text);
+  const hero = said.decisions?.find(({ placement }) => placement === "hero");
   step.prove(
     "the answer that confirms it allows no personalisation and holds nothing of hers",
     answer.status() === 200 &&
@@ -53,6 +54,7 @@ async function proveConfirmation(step, answer, began) {
       !TRAITS.some((value) => text.includes(value)),
     text,
   );
+  step.prove("and already says that the general offer stands", hero?.offer === "welcome", hero);
 }
 
 async function proveHerPage({ demo, mira2 }, step) {

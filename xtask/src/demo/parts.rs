@@ -55,6 +55,8 @@ pub fn edge(state: &Path, ports: Ports, keys: &Keys) -> Result<Part> {
         .args(["--inspector-port", "0", "--show-interactive-dev-session=false"])
         .arg(format!("--port={}", ports.edge))
         .arg(format!("--var=TENANT:{TENANT}"))
+        // Where nothing may be stored before a yes. The runtime's own stand-in is in the US.
+        .arg("--var=REGION:DE")
         .arg(format!("--var=ORIGIN_URL:{}", ports.shop_url()))
         .arg(format!("--var=CENTRAL_URL:{}", ports.central_url()))
         .arg("--env-file")
@@ -62,6 +64,9 @@ pub fn edge(state: &Path, ports: Ports, keys: &Keys) -> Result<Part> {
         .arg("--persist-to")
         .arg(state.join("edge"))
         .env("SELVEDGE_BUILT", "1")
+        // wrangler would keep a trace of every request on disk, whatever the visitor allows.
+        .env("X_LOCAL_OBSERVABILITY", "false")
+        .env("X_LOCAL_EXPLORER", "false")
         // Else wrangler asks Cloudflare where this machine is.
         .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
         .env("WRANGLER_LOG_PATH", state.join("wrangler"));

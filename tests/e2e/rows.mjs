@@ -55,10 +55,22 @@ export function holding(rows, marks) {
   return rows.filter(({ text }) => marks.some((mark) => text.includes(mark)));
 }
 
-/** The clocks of the machinery: alarms, and how far the edge has read the central store's feed. */
-export function isClock({ place, text }) {
-  if (/ _cf_/.test(place)) return true;
-  return place.includes("TenantObject") && / setting$/.test(place) && text.startsWith("cursor|");
+/**
+ * The rows that came, but for the machinery's clocks: alarms of objects that were there before, and
+ * how far the edge has read the central store's feed.
+ */
+export function came(before, after) {
+  const files = new Set(before.map(fileOf));
+  return added(before, after).filter((row) => {
+    if (/ _cf_/.test(row.place)) return !files.has(fileOf(row));
+    const isTenants = /TenantObject.* setting$/.test(row.place);
+    return !(isTenants && row.text.startsWith("cursor|"));
+  });
+}
+
+/** The database that holds a row. */
+export function fileOf({ place }) {
+  return place.split(" ")[0];
 }
 
 /** For a message: where the rows are, each with the beginning of what it says. */

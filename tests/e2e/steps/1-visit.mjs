@@ -1,7 +1,7 @@
 //! Step 1: nothing is stored until her consent allows it.
 
 import { deviceCookie, listStorage, newVisitor } from "../browser.mjs";
-import { added, isClock, readQuietRows, shown } from "../rows.mjs";
+import { added, came, readQuietRows, shown } from "../rows.mjs";
 import { until, wait } from "../wait.mjs";
 
 export const title = "A visitor looks around; nothing is stored before she allows it";
@@ -28,12 +28,12 @@ export async function play(story, step) {
   );
   step.prove("no answer tried to set a cookie", cookiesSet.length === 0, cookiesSet);
   const afterVisit = await readQuietRows(demo.folder);
-  const came = added(before, afterVisit).filter((row) => !isClock(row));
+  const left = came(before, afterVisit);
   step.prove(
     `of the ${afterVisit.length} rows of the Durable Objects and the central store none came with ` +
       "her visit",
-    came.length === 0,
-    shown(came),
+    left.length === 0,
+    shown(left),
   );
   await refuse(story, step, afterVisit);
   await accept(story, step, afterVisit);
@@ -72,8 +72,8 @@ async function refuse({ demo, browser }, step, before) {
     kept[0].cookies.length === 1 && Object.values(kept[0]).flat().length === 1,
     kept[0],
   );
-  const came = added(before, await readQuietRows(demo.folder)).filter((row) => !isClock(row));
-  step.prove("a no leaves no row anywhere", came.length === 0, shown(came));
+  const left = came(before, await readQuietRows(demo.folder));
+  step.prove("a no leaves no row anywhere", left.length === 0, shown(left));
 }
 
 /** The positive control: the same listings do show what consent allows. */
@@ -87,18 +87,18 @@ async function accept(story, step, before) {
     cookie?.httpOnly === true && cookie.secure && cookie.sameSite === "Lax",
     cookie,
   );
-  const came = added(before, await readQuietRows(demo.folder));
+  const fresh = added(before, await readQuietRows(demo.folder));
   const device = namesIn(
-    came.filter(({ place }) => place.includes("ProfileObject")),
+    fresh.filter(({ place }) => place.includes("ProfileObject")),
     "d_",
   );
   step.prove(
     "the same listing now shows her device's object, so it would have shown her before",
     device.length === 1,
-    shown(came),
+    shown(fresh),
   );
-  const central = came.filter(({ place, text }) => isCentral(place) && text.includes(device[0]));
-  step.prove("and her consent's receipt in the central store", central.length > 0, shown(came));
+  const central = fresh.filter(({ place, text }) => isCentral(place) && text.includes(device[0]));
+  step.prove("and her consent's receipt in the central store", central.length > 0, shown(fresh));
   story.deviceObject = device[0];
 }
 

@@ -4,7 +4,7 @@
 import { listStorage, placementOn, waitForOffer } from "../browser.mjs";
 import { callEdge, explain, fetchPage, importRows, pushToEdge, sendEvent } from "../edge.mjs";
 import { placementIn } from "../html.mjs";
-import { holding, readQuietRows, shown } from "../rows.mjs";
+import { fileOf, holding, readQuietRows, shown } from "../rows.mjs";
 import { isCentral } from "./1-visit.mjs";
 import { CUSTOMER, PERSON } from "./heroine.mjs";
 
@@ -93,9 +93,9 @@ async function objectRows({ demo, personObject, deviceObject }) {
   const files = new Set(
     holding(rows, [personObject, deviceObject])
       .filter(({ place }) => !isCentral(place))
-      .map(({ place }) => place.split(" ")[0]),
+      .map(fileOf),
   );
-  return rows.filter(({ place }) => files.has(place.split(" ")[0]));
+  return rows.filter((row) => files.has(fileOf(row)));
 }
 
 async function proveGone(story, step, when) {

@@ -17,7 +17,7 @@ mod image;
 mod index;
 mod number;
 mod operators;
-mod pattern;
+pub(crate) mod pattern;
 mod truth;
 mod value;
 mod version;
@@ -26,13 +26,10 @@ mod version;
 #[cfg(feature = "compile")]
 pub(crate) mod draft {
     pub(crate) use super::calendar::{duration_in_range, format_duration, format_time, part_named};
-    pub(crate) use super::eval::Draft;
-    pub(crate) use super::image::{Image, KeySet, Node, Op, SlotDef};
+    pub(crate) use super::eval::Constant;
+    pub(crate) use super::image::{Column, Image, Node, Op};
     pub(crate) use super::number::{double_key, to_double, to_int};
-    pub(crate) use super::operators::Val;
-    #[cfg(test)]
-    pub(crate) use super::pattern::Threads;
-    pub(crate) use super::pattern::{Program, Step};
+    pub(crate) use super::pattern;
     pub(crate) use super::truth::{Code, Fail};
     pub(crate) use super::value::Kind;
     pub(crate) use super::version::Version;
@@ -47,8 +44,8 @@ pub use eval::Scratch;
 use eval::{Run, at};
 pub use facts::Facts;
 pub use image::Span;
-use image::{Image, KeySet};
-use index::Index;
+use image::{Column, Image};
+use index::{Index, Symbols};
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};
 
@@ -76,65 +73,55 @@ pub struct Failed {
 /// All conditions of a workspace, ready to run.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    image: Image,
-    /// The key sets with their bounds summed up.
-    keys: Vec<KeySet>,
-    /// The slots' cuts summed up.
-    cuts: Vec<Vec<i64>>,
+    pub(crate) image: Image,
     /// Slot to the slot that reads it as a version.
     version_views: Vec<Option<u16>>,
-    symbols: index::Symbols,
+    symbols: Symbols,
     groups: Vec<Index>,
+}
+
+/// A predicate over one slot.
+#[derive(Clone, Copy)]
+struct Key {
+    slot: u16,
+    /// Whether a missing value makes it missing.
+    needs_value: bool,
 }
 
 impl Rules {
     /// Builds the tables that the image leaves out.
     pub(crate) fn from_image(image: Image) -> Self {
-        let mut rules = Self { image, ..Self::default() };
-        for slot in &rules.image.slots {
-            let mut key = i64::MIN;
-            let sum = |step: &u64| {
-                key = key.wrapping_add_unsigned(*step);
-                key
-            };
-            rules.cuts.push(slot.cuts.iter().map(sum).collect());
-        }
-        for key in &rules.image.keys {
-            let mut segment = 0_u32;
-            let sum = |step: &u32| {
-                segment = segment.saturating_add(*step);
-                segment
-            };
-            let bounds = key.bounds.iter().map(sum).collect();
-            rules.keys.push(KeySet { bounds, slot: key.slot, needs_value: key.needs_value });
-        }
-        rules.version_views = vec![None; rules.image.slots.len()];
-        for (slot, view) in rules.image.slots.iter().zip(0..) {
-            if let Some(read) = slot.version_of
-                && let Some(entry) = rules.version_views.get_mut(usize::from(read))
-            {
+        let mut views = vec![None; image.slots()];
+        for view in (0..).take(views.len()) {
+            let source = image.version_of(view);
+            if let Some(entry) = source.and_then(|source| views.get_mut(usize::from(source))) {
                 *entry = Some(view);
             }
         }
-        rules.symbols = index::Symbols::new(&rules.image.symbols);
-        rules.groups = rules.image.groups.iter().map(|group| Index::new(&rules, group)).collect();
+        let symbols = Symbols::new(&image);
+        let groups = image.count(Column::MemberStarts);
+        let mut rules = Self { image, version_views: views, symbols, groups: Vec::new() };
+        for group in 0..groups {
+            let index = Index::new(&rules, rules.members_of(group));
+            rules.groups.push(index);
+        }
         rules
     }
 
     /// The slot of `profile.tier`, `request.country`, ..., where it was declared.
     pub fn slot(&self, path: &str) -> Option<Slot> {
-        let known = self.image.slots.iter().zip(0..).find(|(slot, _)| slot.path == path);
-        known.filter(|_| !path.is_empty()).map(|(_, place)| Slot(place))
+        let mut slots = (0..).take(self.image.slots()).map(Slot);
+        slots.find(|slot| !path.is_empty() && self.path(*slot) == Some(path))
     }
 
     /// The path of a slot, for messages.
     pub fn path(&self, slot: Slot) -> Option<&str> {
-        self.image.slots.get(usize::from(slot.0)).map(|slot| slot.path.as_str())
+        self.image.symbol(self.image.number(Column::SlotPaths, slot.0.into())?)
     }
 
     /// The declared type of a slot.
     pub fn kind(&self, slot: Slot) -> Option<Kind> {
-        self.image.slots.get(usize::from(slot.0)).map(|slot| slot.kind)
+        self.image.kind(slot.0)
     }
 
     /// What a condition comes to. [`Scratch::begin`] goes before.
@@ -145,27 +132,33 @@ impl Rules {
     /// The first conjunct that is false, or else the first that cannot be told; None where the
     /// condition matches.
     pub fn failed(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> Option<Failed> {
-        let Some(conjuncts) = self.image.rules.get(at(rule.0)) else {
+        let Some(conjuncts) = self.image.range(Column::ConjunctStarts, rule.0) else {
             return Some(Failed { span: None, truth: Truth::Error(Code::BadImage) });
         };
-        let spans = self.image.spans.get(at(rule.0));
         let mut run = Run::new(self, facts, scratch);
         let mut unknown = None;
-        for (place, conjunct) in conjuncts.iter().enumerate() {
-            let span = || spans.and_then(|spans| spans.get(place).copied());
-            match run.truth(*conjunct) {
-                Truth::Match => {}
-                Truth::NoMatch => return Some(Failed { span: span(), truth: Truth::NoMatch }),
-                truth => unknown = unknown.or_else(|| Some(Failed { span: span(), truth })),
+        for (conjunct, place) in self.conjuncts(rule.0).iter().zip(conjuncts) {
+            let truth = run.truth(*conjunct);
+            if truth == Truth::Match {
+                continue;
             }
+            let span = match self.image.column(Column::Spans).get(2 * place..2 * place + 2) {
+                Some([offset, len]) => Some(Span { offset: *offset, len: *len }),
+                _ => None,
+            };
+            let failed = Some(Failed { span, truth });
+            if truth == Truth::NoMatch {
+                return failed;
+            }
+            unknown = unknown.or(failed);
         }
         unknown
     }
 
     /// What a formula comes to: always a finite number, else a reason.
     pub fn value(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> Result<f64, Fail> {
-        match self.image.rules.get(at(rule.0)).map(Vec::as_slice) {
-            Some([node]) => Run::new(self, facts, scratch).number(*node),
+        match self.conjuncts(rule.0) {
+            [node] => Run::new(self, facts, scratch).number(*node),
             _ => Err(Fail::Error(Code::BadImage)),
         }
     }
@@ -180,18 +173,18 @@ impl Rules {
         visit: impl FnMut(RuleId) -> ControlFlow<()>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.search(self, facts, scratch, visit);
+            index.search(self, self.members_of(group.0), facts, scratch, visit);
         }
     }
 
     /// How many rules there are; their numbers are below.
     pub fn count(&self) -> usize {
-        self.image.rules.len()
+        at(self.image.count(Column::ConjunctStarts))
     }
 
     /// The rules of a group in ascending rank.
     pub fn members(&self, group: GroupId) -> impl Iterator<Item = RuleId> + '_ {
-        self.image.groups.get(at(group.0)).into_iter().flatten().map(|rule| RuleId(*rule))
+        self.members_of(group.0).iter().map(|rule| RuleId(*rule))
     }
 
     /// The slots that a rule reads, with those of the audiences that it asks for.
@@ -199,60 +192,64 @@ impl Rules {
     pub fn slots_of(&self, rule: RuleId) -> impl Iterator<Item = Slot> + use<> {
         let mut slots = std::collections::BTreeSet::new();
         let mut seen = std::collections::BTreeSet::new();
-        let mut open = self.image.rules.get(at(rule.0)).cloned().unwrap_or_default();
+        let mut open = self.conjuncts(rule.0).to_vec();
         while let Some(place) = open.pop() {
-            let Some(node) = self.image.nodes.get(at(place)) else { continue };
+            let Some(node) = self.image.node(place) else { continue };
             if !seen.insert(place) {
                 continue;
             }
             let slot = match node.op {
                 image::Op::Slot | image::Op::Has => u16::try_from(node.a).ok(),
-                image::Op::Key => self.keys.get(at(node.a)).map(|key| key.slot),
+                image::Op::Key => self.key(node.a).map(|(key, _)| key.slot),
                 _ => None,
             };
-            slots.extend(slot.map(|slot| Slot(self.version_of(slot).unwrap_or(slot))));
-            open.extend(self.image.children(*node));
+            slots.extend(slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot))));
+            open.extend(self.image.children(node));
         }
         slots.into_iter()
     }
 
     /// The same without the places of conjuncts in their sources: what a page gets.
     pub fn without_spans(mut self) -> Self {
-        self.image.spans.clear();
+        self.image.column_mut(Column::Spans).clear();
         self
     }
 
-    /// The number of a text that conditions know; 0 of any other.
+    /// A symbol plus one, where conditions know this text; else 0.
     fn symbol(&self, text: &str) -> u32 {
-        self.symbols.find(&self.image.symbols, text).map_or(0, |place| place + 1)
+        self.symbols.find(&self.image, text)
     }
 
     /// The segment of a slot that a key lies in.
     fn segment(&self, slot: u16, key: i64) -> u32 {
-        let cuts = self.cuts.get(usize::from(slot)).map_or(&[][..], Vec::as_slice);
+        let range = self.image.range(Column::CutStarts, slot.into()).unwrap_or(0..0);
+        let cuts = self.image.cuts.get(range).unwrap_or(&[]);
         u32::try_from(cuts.partition_point(|cut| *cut <= key)).unwrap_or(0) + 1
+    }
+
+    /// A key set, and its bounds.
+    fn key(&self, key: u32) -> Option<(Key, &[u32])> {
+        let packed = self.image.number(Column::KeySlots, key)?;
+        let key_of = Key { slot: u16::try_from(packed / 2).ok()?, needs_value: packed % 2 == 1 };
+        Some((key_of, self.image.part(Column::BoundStarts, key, Column::Bounds)))
+    }
+
+    fn conjuncts(&self, rule: u32) -> &[u32] {
+        self.image.part(Column::ConjunctStarts, rule, Column::Conjuncts)
+    }
+
+    fn members_of(&self, group: u32) -> &[u32] {
+        self.image.part(Column::MemberStarts, group, Column::Members)
+    }
+
+    /// Whether a slot holds a list.
+    fn is_list(&self, slot: u16) -> bool {
+        self.image.kind(slot).is_some_and(|kind| kind.entry().is_some())
     }
 
     /// The slot that reads the text in `slot` as a version.
     fn version_view(&self, slot: Slot) -> Option<u16> {
         self.version_views.get(usize::from(slot.0)).copied().flatten()
-    }
-
-    /// Whether a slot holds a list.
-    fn is_list(&self, slot: u16) -> bool {
-        self.kind(Slot(slot)).is_some_and(|kind| kind.entry().is_some())
-    }
-
-    /// The slot whose text `view` reads as a version.
-    fn version_of(&self, view: u16) -> Option<u16> {
-        self.image.slots.get(usize::from(view))?.version_of
-    }
-}
-
-impl KeySet {
-    /// Whether it holds in this segment.
-    fn holds(&self, segment: u32) -> bool {
-        self.bounds.partition_point(|bound| *bound <= segment) % 2 == 1
     }
 }
 

@@ -191,58 +191,52 @@ pub fn parse_time(text: &str) -> Option<i64> {
 pub fn parse_duration(text: &str) -> Option<i64> {
     let mut from = Reader(text.as_bytes());
     let negative = text.starts_with('-');
-    if text.starts_with(['-', '+']) {
+    if negative || text.starts_with('+') {
         from.next();
     }
     if from.0 == b"0" {
         return Some(0);
     }
-    let mut total_ns: i128 = 0;
-    while !from.0.is_empty() || total_ns == 0 {
-        let mut number: i128 = 0;
-        let mut divisor: i128 = 1;
+    let mut total_ns = 0_i64;
+    loop {
+        let mut number = 0_i64;
+        let mut scale = 0_i64;
         let mut digits = 0;
-        let mut in_fraction = false;
         loop {
             if let Some(digit) = from.digit() {
-                number = number.checked_mul(10)?.checked_add(i128::from(digit))?;
+                number = number.checked_mul(10)?.checked_add(digit)?;
+                scale = scale.checked_mul(10)?;
                 digits += 1;
-                if in_fraction {
-                    divisor = divisor.checked_mul(10)?;
-                }
-            } else if !in_fraction && from.0.first() == Some(&b'.') {
+            } else if scale == 0 && from.0.first() == Some(&b'.') {
                 from.next();
-                in_fraction = true;
+                scale = 1;
             } else {
                 break;
             }
         }
-        let unit_ns: i128 = match (from.next()?, from.0.first()) {
-            (b'h', _) => 3_600_000_000_000,
-            (b'm', Some(b's')) => 1_000_000,
-            (b'm', _) => 60_000_000_000,
-            (b's', _) => 1_000_000_000,
-            (b'u', Some(b's')) => 1_000,
-            (b'n', Some(b's')) => 1,
+        let (unit_ns, two_letters): (i64, bool) = match (from.next()?, from.0.first()) {
+            (b'h', _) => (3_600_000_000_000, false),
+            (b'm', Some(b's')) => (1_000_000, true),
+            (b'm', _) => (60_000_000_000, false),
+            (b's', _) => (1_000_000_000, false),
+            (b'u', Some(b's')) => (1_000, true),
+            (b'n', Some(b's')) => (1, true),
             _ => return None,
         };
-        if matches!(unit_ns, 1 | 1_000 | 1_000_000) {
+        if two_letters {
             from.next();
         }
-        let part_ns = number.checked_mul(unit_ns)?;
-        if digits == 0 || part_ns % divisor != 0 {
+        let (number, scale) = (number.checked_mul(unit_ns)?, i64::max(scale, 1));
+        if digits == 0 || number % scale != 0 {
             return None;
         }
-        total_ns = total_ns.checked_add(part_ns / divisor)?;
+        total_ns = total_ns.checked_add(number / scale)?;
         if from.0.is_empty() {
             break;
         }
     }
-    if total_ns % 1_000_000 != 0 {
-        return None;
-    }
-    let ms = i64::try_from(total_ns / 1_000_000).ok()?;
-    duration_in_range(if negative { -ms } else { ms })
+    let ms = total_ns / 1_000_000;
+    (total_ns % 1_000_000 == 0).then_some(if negative { -ms } else { ms })
 }
 
 /// `ms` where it lies in the years 1 to 9999.

@@ -1,22 +1,18 @@
 //! Evaluates the expression graph. Total and bounded: every evaluation has a number of steps and
 //! a depth, and whatever goes wrong is a value. It must never know of groups or of ranks.
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
-
-use super::calendar::{part_of_duration, part_of_time};
 use super::facts::{Facts, MISSING};
-use super::image::{Node, Op};
+use super::image::{Column, Node, Op};
 use super::number::to_double;
-use super::operators::{Val, arithmetic, compare, convert, equal, index, negate, size, text_test};
-use super::pattern::Threads;
+use super::operators::{Made, Text, Val};
+use super::pattern::{Threads, is_match};
 use super::truth::{Code, Fail, Truth};
 use super::value::Value;
 use super::{Rules, Slot};
 
 /// Steps that one predicate may take: list entries looked at, sixteenths of texts, nodes. A
 /// condition over the longest list that is kept takes a few hundred.
-pub const STEPS: u32 = 100_000;
+const STEPS: usize = 100_000;
 /// Nesting of nodes that is evaluated; twice what the compiler lets pass, so that only a damaged
 /// image meets it.
 const DEPTH: u32 = 512;
@@ -52,7 +48,7 @@ impl Scratch {
 /// The variables of the loops around a node, innermost first.
 #[derive(Clone, Copy)]
 struct Locals<'e, 'r> {
-    value: &'e Val<'r>,
+    value: Val<'r>,
     outer: Option<&'e Locals<'e, 'r>>,
 }
 
@@ -61,7 +57,8 @@ pub(super) struct Run<'r, 's> {
     rules: &'r Rules,
     facts: &'r Facts,
     scratch: &'s mut Scratch,
-    steps: u32,
+    made: Made<'r>,
+    steps: usize,
     depth: u32,
 }
 
@@ -69,7 +66,7 @@ type Outcome<'r> = Result<Val<'r>, Fail>;
 
 impl<'r, 's> Run<'r, 's> {
     pub fn new(rules: &'r Rules, facts: &'r Facts, scratch: &'s mut Scratch) -> Self {
-        Self { rules, facts, scratch, steps: STEPS, depth: DEPTH }
+        Self { rules, facts, scratch, made: Made::default(), steps: STEPS, depth: DEPTH }
     }
 
     /// What a conjunct comes to. Each has its own number of steps, so that it comes to the same
@@ -80,7 +77,6 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     pub fn number(&mut self, node: u32) -> Result<f64, Fail> {
-        self.steps = STEPS;
         let number = match self.eval(node, None)? {
             Val::Int(v) => to_double(v),
             Val::Double(v) => v,
@@ -90,7 +86,6 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), Fail> {
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         self.steps = self.steps.checked_sub(steps).ok_or(Code::TooCostly)?;
         Ok(())
     }
@@ -98,57 +93,94 @@ impl<'r, 's> Run<'r, 's> {
     fn eval(&mut self, place: u32, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
         self.spend(1)?;
         self.depth = self.depth.checked_sub(1).ok_or(Code::TooCostly)?;
-        let node = self.rules.image.nodes.get(at(place)).ok_or(Code::BadImage)?;
-        let outcome = self.eval_node(node, locals);
+        let outcome = match self.rules.image.node(place) {
+            Some(node) => self.eval_node(node, locals),
+            None => Err(Code::BadImage.into()),
+        };
         self.depth += 1;
         outcome
     }
 
-    fn eval_node(&mut self, node: &'r Node, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
-        let Node { op, a, b } = *node;
-        let image = &self.rules.image;
-        let bad = Fail::Error(Code::BadImage);
-        let text = || image.symbols.get(at(a)).map(|s| Cow::Borrowed(s.as_str())).ok_or(bad);
-        let int = || image.ints.get(at(a)).copied().ok_or(bad);
-        match op {
-            Op::False => Ok(Val::Bool(false)),
-            Op::True => Ok(Val::Bool(true)),
-            Op::Int => int().map(Val::Int),
-            Op::Double => image.doubles.get(at(a)).copied().map(Val::Double).ok_or(bad),
-            Op::Text => text().map(Val::Text),
-            Op::Version => text().map(Val::Version),
-            Op::Timestamp => int().map(Val::Timestamp),
-            Op::Duration => int().map(Val::Duration),
-            Op::List => {
-                let args = self.args(a, b)?;
-                args.iter()
-                    .map(|arg| self.eval(*arg, locals))
-                    .collect::<Result<_, _>>()
-                    .map(Val::List)
+    fn eval_node(&mut self, node: Node, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
+        let Node { op, a, b } = node;
+        if op.is_unary() || op.is_binary() {
+            let x = self.eval(a, locals)?;
+            self.spend(self.made.weight(x))?;
+            if op == Op::Matches {
+                return self.matches(x, b).map(Val::Bool);
             }
-            Op::Slot => self.slot(a).map(Val::of),
-            Op::Has => Ok(Val::Bool(self.slot(a).is_ok())),
+            if op.is_unary() {
+                return Ok(self.made.unary(op, x, b)?);
+            }
+            let y = self.eval(b, locals)?;
+            let weight = self.made.weight(y);
+            let looks = if op >= Op::SetContains { x.len().unwrap_or(0) } else { 1 };
+            self.spend(weight.saturating_mul(looks))?;
+            return Ok(self.made.binary(op, x, y)?);
+        }
+        if op.is_loop() {
+            return self.each(op, a, b, locals);
+        }
+        self.special(node, locals)
+    }
+
+    fn special(&mut self, node: Node, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
+        let Node { op, a, b } = node;
+        let rules = self.rules;
+        let value = match op {
+            Op::False | Op::True => Some(Val::Bool(op == Op::True)),
+            Op::Int => rules.image.int(a).map(Val::Int),
+            Op::Timestamp => rules.image.int(a).map(Val::Timestamp),
+            Op::Duration => rules.image.int(a).map(Val::Duration),
+            Op::Double => {
+                rules.image.int(a).map(|v| Val::Double(f64::from_bits(v.cast_unsigned())))
+            }
+            Op::Text => rules.image.symbol(a).map(|text| Val::Text(Text::There(text))),
+            Op::Version => rules.image.symbol(a).map(|text| Val::Version(Text::There(text))),
+            Op::Slot => return self.slot(a).map(Val::of),
+            Op::Has => Some(Val::Bool(self.slot(a).is_ok())),
             Op::Local => {
                 let mut frame = locals;
                 for _ in 0..a {
                     frame = frame.and_then(|frame| frame.outer);
                 }
-                frame.map(|frame| frame.value.clone()).ok_or(bad)
+                frame.map(|frame| frame.value)
             }
-            Op::Key => self.key_set(a).map(Val::Bool),
+            Op::Key => Some(Val::Bool(self.key_set(a)?)),
             Op::Predicate => match self.predicate(a) {
-                Truth::Match => Ok(Val::Bool(true)),
-                Truth::NoMatch => Ok(Val::Bool(false)),
-                Truth::Missing(slot) => Err(Fail::Missing(slot)),
-                Truth::Error(code) => Err(Fail::Error(code)),
+                Truth::Match => Some(Val::Bool(true)),
+                Truth::NoMatch => Some(Val::Bool(false)),
+                Truth::Missing(slot) => return Err(Fail::Missing(slot)),
+                Truth::Error(code) => return Err(code.into()),
             },
-            Op::Holds => Ok(Val::Bool(matches!(self.eval(a, locals), Ok(Val::Bool(true))))),
-            Op::Not => match self.eval(a, locals)? {
-                Val::Bool(v) => Ok(Val::Bool(!v)),
+            Op::Holds => Some(Val::Bool(matches!(self.eval(a, locals), Ok(Val::Bool(true))))),
+            Op::Default => match self.eval(a, locals) {
+                Err(Fail::Missing(_)) => return self.eval(b, locals),
+                outcome => return outcome,
+            },
+            Op::Fail => return Err(Code::from_number(a).into()),
+            _ => {
+                let args = rules.image.args_of(node).ok_or(Code::BadImage)?;
+                return self.over_args(op, args, locals);
+            }
+        };
+        value.ok_or(Fail::Error(Code::BadImage))
+    }
+
+    fn over_args(&mut self, op: Op, args: &[u32], locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
+        match (op, args) {
+            (Op::If, [test, yes, no]) => match self.eval(*test, locals)? {
+                Val::Bool(test) => self.eval(if test { *yes } else { *no }, locals),
                 _ => Err(Code::NoOverload.into()),
             },
-            Op::And | Op::Or => {
-                let args = self.args(a, b)?;
+            (Op::List, _) => {
+                let mut entries = Vec::with_capacity(args.len());
+                for arg in args {
+                    entries.push(self.eval(*arg, locals)?);
+                }
+                Ok(self.made.list(&entries))
+            }
+            _ => {
                 let mut all = Junction::new(op == Op::Or);
                 for arg in args {
                     if all.takes(self.eval(*arg, locals)) {
@@ -157,94 +189,44 @@ impl<'r, 's> Run<'r, 's> {
                 }
                 all.outcome()
             }
-            Op::If => {
-                let [test, yes, no] = self.args(a, 3)? else { return Err(bad) };
-                match self.eval(*test, locals)? {
-                    Val::Bool(true) => self.eval(*yes, locals),
-                    Val::Bool(false) => self.eval(*no, locals),
-                    _ => Err(Code::NoOverload.into()),
-                }
-            }
-            Op::In => self.is_in(a, b, locals).map(Val::Bool),
-            Op::All | Op::Exists => {
-                let list = self.list(a, locals)?;
-                let mut all = Junction::new(op == Op::Exists);
-                for value in entries(&list) {
-                    if all.takes(self.body(b, &value, locals)) {
-                        break;
-                    }
-                }
-                all.outcome()
-            }
-            Op::ExistsOne | Op::Filter | Op::Map => self.collect(op, a, b, locals),
-            Op::Matches => {
-                let Val::Text(text) = self.eval(a, locals)? else {
-                    return Err(Code::NoOverload.into());
-                };
-                let program = image.patterns.get(at(b)).ok_or(bad)?;
-                self.spend(text.len().saturating_mul(program.0.len()) / 64)?;
-                Ok(Val::Bool(program.is_match(&text, &mut self.scratch.threads)))
-            }
-            Op::Default => match self.eval(a, locals) {
-                Err(Fail::Missing(_)) => self.eval(b, locals),
-                outcome => outcome,
-            },
-            Op::Fail => Err(Code::from_number(a).into()),
-            Op::Negate => Ok(negate(&self.eval(a, locals)?)?),
-            Op::Size => Ok(Val::Int(size(&self.eval(a, locals)?)?)),
-            Op::Part => {
-                let part = b % 16;
-                let offset_ms = (i64::from(b / 16) - 1_440) * 60_000;
-                match self.eval(a, locals)? {
-                    Val::Timestamp(ms) => part_of_time(ms.saturating_add(offset_ms), part),
-                    Val::Duration(ms) => part_of_duration(ms, part),
-                    _ => None,
-                }
-                .map(Val::Int)
-                .ok_or(Fail::Error(Code::NoOverload))
-            }
-            Op::ToInt
-            | Op::ToDouble
-            | Op::ToText
-            | Op::ToBool
-            | Op::ToTimestamp
-            | Op::ToDuration
-            | Op::ToVersion => convert(op, self.eval(a, locals)?),
-            _ => {
-                let a = self.eval(a, locals)?;
-                let b = self.eval(b, locals)?;
-                self.spend(a.weight() + b.weight())?;
-                self.binary(op, a, b)
-            }
         }
     }
 
-    fn binary(&mut self, op: Op, a: Val<'r>, b: Val<'r>) -> Outcome<'r> {
-        Ok(match op {
-            Op::Equal => Val::Bool(equal(&a, &b)),
-            Op::Unequal => Val::Bool(!equal(&a, &b)),
-            Op::Less => Val::Bool(compare(&a, &b)? == Some(Ordering::Less)),
-            Op::LessEqual => {
-                Val::Bool(matches!(compare(&a, &b)?, Some(Ordering::Less | Ordering::Equal)))
+    /// The loops over a list.
+    fn each(&mut self, op: Op, a: u32, b: u32, outer: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
+        let list = self.eval(a, outer)?;
+        let len = list.len().ok_or(Code::NoOverload)?;
+        let mut all = Junction::new(op == Op::Exists);
+        let mut found = Vec::new();
+        for place in 0..len {
+            let Some(value) = self.made.entry(list, place) else { break };
+            let outcome = self.eval(b, Some(&Locals { value, outer }));
+            match op {
+                Op::All | Op::Exists => {
+                    if all.takes(outcome) {
+                        break;
+                    }
+                }
+                Op::Map => found.push(outcome?),
+                _ => match outcome? {
+                    Val::Bool(true) => found.push(value),
+                    Val::Bool(false) => {}
+                    _ => return Err(Code::NoOverload.into()),
+                },
             }
-            Op::Index => index(&a, &b)?,
-            Op::Contains | Op::StartsWith | Op::EndsWith => Val::Bool(text_test(op, &a, &b)?),
-            Op::SetContains | Op::SetIntersects => {
-                let (Some(_), Some(n)) = (a.entries(), b.entries()) else {
-                    return Err(Code::NoOverload.into());
-                };
-                self.spend(a.weight().saturating_mul(n))?;
-                let shared = entries(&b).filter(|y| entries(&a).any(|x| equal(&x, y))).count();
-                Val::Bool(if op == Op::SetContains { shared == n } else { shared > 0 })
-            }
-            _ => arithmetic(op, a, b)?,
-        })
+        }
+        match op {
+            Op::All | Op::Exists => all.outcome(),
+            Op::ExistsOne => Ok(Val::Bool(found.len() == 1)),
+            _ => Ok(self.made.list(&found)),
+        }
     }
 
-    fn args(&self, from: u32, len: u32) -> Result<&'r [u32], Fail> {
-        let from = at(from);
-        let to = from.saturating_add(at(len));
-        self.rules.image.args.get(from..to).ok_or(Fail::Error(Code::BadImage))
+    fn matches(&mut self, text: Val<'r>, pattern: u32) -> Result<bool, Fail> {
+        let Val::Text(text) = text else { return Err(Code::NoOverload.into()) };
+        let program = self.rules.image.part(Column::StepStarts, pattern, Column::Steps);
+        self.spend(self.made.str(text).len().saturating_mul(program.len()) / 64)?;
+        Ok(is_match(program, self.made.str(text), &mut self.scratch.threads))
     }
 
     fn slot(&self, slot: u32) -> Result<&'r Value, Fail> {
@@ -254,102 +236,52 @@ impl<'r, 's> Run<'r, 's> {
 
     /// Whether the slot's value lies in a key set.
     fn key_set(&self, key: u32) -> Result<bool, Fail> {
-        let key = self.rules.keys.get(at(key)).ok_or(Code::BadImage)?;
+        let (key, bounds) = self.rules.key(key).ok_or(Code::BadImage)?;
         let segment = self.facts.segment(key.slot);
         if key.needs_value && segment == MISSING {
-            let read = self.rules.version_of(key.slot);
+            let read = self.rules.image.version_of(key.slot);
             let slot = Slot(read.unwrap_or(key.slot));
             // A text that is there, but is no version, is wrong rather than missing.
             let wrong = read.is_some() && self.facts.get(slot).is_some();
             return Err(if wrong { Code::BadText.into() } else { Fail::Missing(slot) });
         }
         Ok(match self.facts.entries(key.slot) {
-            Some(segments) => segments.iter().any(|segment| key.holds(*segment)),
-            None => key.holds(segment),
+            Some(segments) => segments.iter().any(|segment| holds(bounds, *segment)),
+            None => holds(bounds, segment),
         })
     }
 
     /// What a predicate comes to, asked at most once in a decision.
     fn predicate(&mut self, predicate: u32) -> Truth {
         let epoch = self.scratch.epoch;
-        if let Some(memo) = self.scratch.memo.get(at(predicate))
+        let place = at(predicate);
+        if let Some(memo) = self.scratch.memo.get(place)
             && memo.epoch == epoch
         {
             return memo.truth;
         }
-        let Some(node) = self.rules.image.predicates.get(at(predicate)) else {
+        let predicates = self.rules.image.column(Column::Predicates);
+        let Some(node) = predicates.get(place) else {
             return Truth::Error(Code::BadImage);
         };
         let steps = std::mem::replace(&mut self.steps, STEPS);
         let truth = truth_of(self.eval(*node, None));
         self.steps = steps;
         let memo = &mut self.scratch.memo;
-        if memo.len() <= at(predicate) {
+        if memo.len() <= place {
             let stale = Memo { epoch: epoch.wrapping_sub(1), truth };
-            memo.resize(self.rules.image.predicates.len(), stale);
+            memo.resize(predicates.len(), stale);
         }
-        if let Some(memo) = memo.get_mut(at(predicate)) {
+        if let Some(memo) = memo.get_mut(place) {
             *memo = Memo { epoch, truth };
         }
         truth
     }
-
-    fn list(&mut self, place: u32, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
-        let list = self.eval(place, locals)?;
-        if list.entries().is_some() { Ok(list) } else { Err(Code::NoOverload.into()) }
-    }
-
-    fn body(&mut self, place: u32, value: &Val<'r>, outer: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
-        self.eval(place, Some(&Locals { value, outer }))
-    }
-
-    fn is_in(&mut self, a: u32, b: u32, locals: Option<&Locals<'_, 'r>>) -> Result<bool, Fail> {
-        let value = self.eval(a, locals)?;
-        let list = self.list(b, locals)?;
-        self.spend(list.weight())?;
-        Ok(entries(&list).any(|entry| equal(&value, &entry)))
-    }
-
-    /// Loops that look at every entry: `exists_one`, `filter`, `map`.
-    fn collect(&mut self, op: Op, a: u32, b: u32, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
-        let list = self.list(a, locals)?;
-        let mut found = Vec::new();
-        for value in entries(&list) {
-            match (op, self.body(b, &value, locals)?) {
-                (Op::Map, mapped) => found.push(mapped),
-                (_, Val::Bool(true)) => found.push(value),
-                (_, Val::Bool(false)) => {}
-                _ => return Err(Code::NoOverload.into()),
-            }
-        }
-        Ok(if op == Op::ExistsOne { Val::Bool(found.len() == 1) } else { Val::List(found) })
-    }
 }
 
-/// Rules under construction, so that what is constant is computed by what will run.
-#[cfg(feature = "compile")]
-#[derive(Default)]
-pub(crate) struct Draft {
-    rules: Rules,
-    scratch: Scratch,
-}
-
-#[cfg(feature = "compile")]
-impl Draft {
-    pub fn image(&self) -> &super::Image {
-        &self.rules.image
-    }
-
-    pub fn image_mut(&mut self) -> &mut super::Image {
-        &mut self.rules.image
-    }
-
-    /// What a node comes to that reads no facts.
-    pub fn value(&mut self, node: u32) -> Result<Val<'static>, Fail> {
-        let facts = Facts::default();
-        let mut run = Run::new(&self.rules, &facts, &mut self.scratch);
-        run.eval(node, None).map(Val::into_owned)
-    }
+/// Whether a key set holds in this segment.
+pub(super) fn holds(bounds: &[u32], segment: u32) -> bool {
+    bounds.partition_point(|bound| *bound <= segment) % 2 == 1
 }
 
 /// CEL's `&&` and `||`: one deciding operand decides, whatever else there is; else the first
@@ -397,11 +329,53 @@ fn truth_of(outcome: Outcome<'_>) -> Truth {
     }
 }
 
-fn entries<'v, 'r>(list: &'v Val<'r>) -> impl Iterator<Item = Val<'r>> + use<'v, 'r> {
-    (0..list.entries().unwrap_or(0)).filter_map(|place| list.entry(place))
-}
-
 /// A 32-bit place as an index: the core runs on 32 and 64 bits.
 pub(super) fn at(place: u32) -> usize {
     place as usize
+}
+
+/// A value that no facts change.
+#[cfg(feature = "compile")]
+#[derive(Clone, Debug)]
+pub(crate) enum Constant {
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(String),
+    Timestamp(i64),
+    Duration(i64),
+    Version(String),
+    List(Vec<Constant>),
+}
+
+#[cfg(feature = "compile")]
+impl Rules {
+    /// What a node comes to that reads no facts, computed by what will run.
+    pub(crate) fn constant(&self, node: u32) -> Result<Constant, Fail> {
+        let facts = Facts::default();
+        let mut scratch = Scratch::default();
+        let mut run = Run::new(self, &facts, &mut scratch);
+        let value = run.eval(node, None)?;
+        Ok(run.own(value))
+    }
+}
+
+#[cfg(feature = "compile")]
+impl<'r> Run<'r, '_> {
+    fn own(&self, value: Val<'r>) -> Constant {
+        match value {
+            Val::Bool(v) => Constant::Bool(v),
+            Val::Int(v) => Constant::Int(v),
+            Val::Double(v) => Constant::Double(v),
+            Val::Text(v) => Constant::Text(self.made.str(v).to_owned()),
+            Val::Timestamp(v) => Constant::Timestamp(v),
+            Val::Duration(v) => Constant::Duration(v),
+            Val::Version(v) => Constant::Version(self.made.str(v).to_owned()),
+            list => {
+                let entries = 0..list.len().unwrap_or(0);
+                let entries = entries.filter_map(|place| self.made.entry(list, place));
+                Constant::List(entries.map(|entry| self.own(entry)).collect())
+            }
+        }
+    }
 }

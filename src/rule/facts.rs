@@ -2,6 +2,7 @@
 //! lies looked up when it is set. It must never know which conditions read it.
 
 use super::calendar::parse_time;
+use super::image::Column;
 use super::number::{double_key, to_double, whole};
 use super::value::{Kind, Value};
 use super::version::Version;
@@ -37,7 +38,7 @@ enum Scalar<'a> {
 impl Facts {
     /// Every slot missing.
     pub fn new(rules: &Rules) -> Self {
-        let slots = rules.image.slots.len();
+        let slots = rules.image.slots();
         let lists = (0..).map(|slot| rules.is_list(slot)).take(slots);
         Self {
             values: vec![None; slots],
@@ -77,7 +78,8 @@ impl Facts {
 
     /// What conditions see as `now`, in milliseconds since 1970.
     pub fn set_now(&mut self, rules: &Rules, now_ms: i64) {
-        if let Some(slot) = rules.image.now {
+        let slot = rules.image.number(Column::Now, 0).and_then(|now| u16::try_from(now).ok());
+        if let Some(slot) = slot {
             self.set_scalar(rules, Slot(slot), Some(Scalar::Timestamp(now_ms)));
         }
     }

@@ -1,14 +1,14 @@
-//! The compiled form of conditions, as it is stored and sent. It must never hold a table that can
-//! be derived from the rest: those are built when it is loaded, so that the image stays small.
+//! The compiled form of conditions, as it is stored and sent: a few flat columns, which are read
+//! without a parser and compress well. It must never hold a table that can be derived from the
+//! rest: those are built when it is loaded.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::pattern::Program;
 use super::value::Kind;
 
 /// What one node of the expression graph does. `a` and `b` of [`Node`] mean what stands here;
-/// "node" is an index into `nodes`, "args" a range of `args`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// "node" is an index into the nodes, "args" a range of `args`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
     /// false
     False,
@@ -16,18 +16,16 @@ pub enum Op {
     True,
     /// a: integer in `ints`
     Int,
-    /// a: double in `doubles`
+    /// a: bits of a double in `ints`
     Double,
-    /// a: text in `symbols`
+    /// a: symbol
     Text,
     /// a: milliseconds in `ints`
     Timestamp,
     /// a: milliseconds in `ints`
     Duration,
-    /// a: version text in `symbols`
+    /// a: symbol, which is a version
     Version,
-    /// args: a, b
-    List,
     /// a: slot
     Slot,
     /// a: slot; whether it holds a value
@@ -36,18 +34,56 @@ pub enum Op {
     Local,
     /// a: key set
     Key,
-    /// a: memoised predicate
-    Predicate,
-    /// a: node; true only where it is true, whatever else it is
-    Holds,
-    /// a: node
-    Not,
+    /// a: code of the error that this always is
+    Fail,
+    /// args: a, b
+    List,
     /// args: a, b
     And,
     /// args: a, b
     Or,
     /// args: a, three of them
     If,
+    /// a: memoised predicate
+    Predicate,
+    /// a: node; true only where it is true, whatever else it is
+    Holds,
+    /// a: node, b: what stands in where a trait of a is missing
+    Default,
+    /// a: list, b: body
+    All,
+    /// a: list, b: body
+    Exists,
+    /// a: list, b: body
+    ExistsOne,
+    /// a: list, b: body
+    Filter,
+    /// a: list, b: body
+    Map,
+    /// a: node
+    Not,
+    /// a: node
+    Negate,
+    /// a: node
+    Size,
+    /// a: node, b: pattern
+    Matches,
+    /// a: node, b: which part, and the offset from UTC in minutes: `part + 16 * (offset + 1440)`
+    Part,
+    /// a: node
+    ToInt,
+    /// a: node
+    ToDouble,
+    /// a: node
+    ToText,
+    /// a: node
+    ToBool,
+    /// a: node
+    ToTimestamp,
+    /// a: node
+    ToDuration,
+    /// a: node
+    ToVersion,
     /// a, b: nodes
     Equal,
     /// a, b: nodes
@@ -68,90 +104,104 @@ pub enum Op {
     Divide,
     /// a, b: nodes
     Modulo,
-    /// a: node
-    Negate,
     /// a, b: nodes: entry b of list a
     Index,
-    /// a: node
-    Size,
     /// a, b: nodes
     Contains,
     /// a, b: nodes
     StartsWith,
     /// a, b: nodes
     EndsWith,
-    /// a: node, b: pattern
-    Matches,
-    /// a: list, b: body
-    All,
-    /// a: list, b: body
-    Exists,
-    /// a: list, b: body
-    ExistsOne,
-    /// a: list, b: body
-    Filter,
-    /// a: list, b: body
-    Map,
-    /// a: node
-    ToInt,
-    /// a: node
-    ToDouble,
-    /// a: node
-    ToText,
-    /// a: node
-    ToBool,
-    /// a: node
-    ToTimestamp,
-    /// a: node
-    ToDuration,
-    /// a: node
-    ToVersion,
-    /// a: node, b: which part, and the offset from UTC in minutes: `part + 16 * (offset + 1440)`
-    Part,
     /// a, b: lists
     SetContains,
     /// a, b: lists
     SetIntersects,
-    /// a: node, b: what stands in where a trait of a is missing
-    Default,
-    /// a: code of the error that this always is
-    Fail,
+}
+
+/// By their numbers in an image. New ones come last, old ones stay: images outlive releases.
+const OPS: [Op; 53] = [
+    Op::False,
+    Op::True,
+    Op::Int,
+    Op::Double,
+    Op::Text,
+    Op::Timestamp,
+    Op::Duration,
+    Op::Version,
+    Op::Slot,
+    Op::Has,
+    Op::Local,
+    Op::Key,
+    Op::Fail,
+    Op::List,
+    Op::And,
+    Op::Or,
+    Op::If,
+    Op::Predicate,
+    Op::Holds,
+    Op::Default,
+    Op::All,
+    Op::Exists,
+    Op::ExistsOne,
+    Op::Filter,
+    Op::Map,
+    Op::Not,
+    Op::Negate,
+    Op::Size,
+    Op::Matches,
+    Op::Part,
+    Op::ToInt,
+    Op::ToDouble,
+    Op::ToText,
+    Op::ToBool,
+    Op::ToTimestamp,
+    Op::ToDuration,
+    Op::ToVersion,
+    Op::Equal,
+    Op::Unequal,
+    Op::Less,
+    Op::LessEqual,
+    Op::In,
+    Op::Add,
+    Op::Subtract,
+    Op::Multiply,
+    Op::Divide,
+    Op::Modulo,
+    Op::Index,
+    Op::Contains,
+    Op::StartsWith,
+    Op::EndsWith,
+    Op::SetContains,
+    Op::SetIntersects,
+];
+
+impl Op {
+    /// Takes the value of node a, and no other.
+    pub fn is_unary(self) -> bool {
+        (Op::Not..=Op::ToVersion).contains(&self)
+    }
+
+    /// Takes the values of nodes a and b.
+    pub fn is_binary(self) -> bool {
+        self >= Op::Equal
+    }
+
+    /// Evaluates node b for every entry of list a.
+    pub fn is_loop(self) -> bool {
+        (Op::All..=Op::Map).contains(&self)
+    }
 }
 
 /// One node. Children stand before parents, equal nodes are one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     pub op: Op,
     pub a: u32,
     pub b: u32,
 }
 
-/// A slot: one value that conditions read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SlotDef {
-    /// `profile.tier`; empty for a view.
-    pub path: String,
-    pub kind: Kind,
-    /// For a view: the slot whose text is read as a version.
-    pub version_of: Option<u16>,
-    /// Where the keys of this slot are cut into segments, ascending, each as the difference to
-    /// the one before. Keys within one segment are alike to every condition.
-    pub cuts: Vec<u64>,
-}
-
-/// A predicate over one slot: the segments where it holds, as bounds where it begins and ends to
-/// hold, each as the difference to the one before. Segment 0 stands for the missing value. Of a
-/// list: some entry lies in such a segment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeySet {
-    pub slot: u16,
-    /// Whether a missing value makes this missing, rather than what segment 0 says.
-    pub needs_value: bool,
-    pub bounds: Vec<u32>,
-}
-
 /// Where a conjunct stands in its source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// In bytes.
     pub offset: u32,
@@ -159,74 +209,322 @@ pub struct Span {
     pub len: u32,
 }
 
-/// All conditions of a workspace, compiled.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Image {
-    pub symbols: Vec<String>,
-    pub ints: Vec<i64>,
-    pub doubles: Vec<f64>,
-    pub slots: Vec<SlotDef>,
+/// The columns of 32-bit numbers, in the order in which they are stored. New ones come last.
+///
+/// Where a thing has many parts, they stand in one column, and where they begin in another, named
+/// `..Starts`: one number for each thing and one for the end; stored as lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// In bytes of the text.
+    SymbolStarts,
+    /// In the 64-bit numbers: where the keys of each slot are cut into segments, ascending; stored
+    /// as differences. Keys within one segment are alike to every condition.
+    CutStarts,
+    /// In `Bounds`: key sets.
+    BoundStarts,
+    /// In `Steps`: patterns.
+    StepStarts,
+    /// In `Conjuncts`: rules.
+    ConjunctStarts,
+    /// In `Members`: groups.
+    MemberStarts,
+    /// Where each key set begins and ends to hold, in segments; stored as differences. Segment 0
+    /// stands for the missing value. Of a list: some entry lies there.
+    Bounds,
+    /// Key set to twice its slot, plus one where a missing value makes it missing.
+    KeySlots,
+    /// Slot to the symbol that is its path.
+    SlotPaths,
+    /// Slot to the number of its type.
+    SlotKinds,
+    /// For a slot that is a view: the slot whose text it reads as a version, plus one; else 0.
+    SlotSources,
     /// The slot of `now`, where a condition reads it.
-    pub now: Option<u16>,
-    pub keys: Vec<KeySet>,
-    pub patterns: Vec<Program>,
-    pub nodes: Vec<Node>,
-    pub args: Vec<u32>,
+    Now,
+    /// Programs of patterns.
+    Steps,
+    NodeOps,
+    NodeAs,
+    NodeBs,
+    Args,
     /// Nodes whose truth is kept for the length of a decision.
-    pub predicates: Vec<u32>,
-    /// Rule to its conjuncts (nodes); of a formula the one node.
-    pub rules: Vec<Vec<u32>>,
-    /// Rule to the places of its conjuncts; empty where the image was stripped of them.
-    pub spans: Vec<Vec<Span>>,
-    /// Group to its rules, in ascending rank.
-    pub groups: Vec<Vec<u32>>,
+    Predicates,
+    /// The nodes of each rule: its conjuncts, or the formula.
+    Conjuncts,
+    /// Where the conjuncts stand in their sources, two numbers each; empty where stripped.
+    Spans,
+    /// The rules of each group in ascending rank.
+    Members,
 }
 
+const COLUMNS: usize = 21;
+/// The columns that tell where parts begin come first.
+const STARTS: usize = 6;
+
+/// All conditions of a workspace, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// The symbols, one after the other.
+    pub text: String,
+    /// The slots' cuts.
+    pub cuts: Vec<i64>,
+    /// Integers, and the bits of doubles.
+    pub ints: Vec<i64>,
+    columns: [Vec<u32>; COLUMNS],
+}
+
+impl Image {
+    #[allow(clippy::indexing_slicing, reason = "there are as many columns as names for them")]
+    pub fn column(&self, column: Column) -> &[u32] {
+        &self.columns[column as usize]
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "there are as many columns as names for them")]
+    pub fn column_mut(&mut self, column: Column) -> &mut Vec<u32> {
+        &mut self.columns[column as usize]
+    }
+
+    pub fn number(&self, column: Column, place: u32) -> Option<u32> {
+        self.column(column).get(place as usize).copied()
+    }
+
+    /// Where the parts of a thing begin and end.
+    pub fn range(&self, starts: Column, place: u32) -> Option<std::ops::Range<usize>> {
+        let place = place as usize;
+        match self.column(starts).get(place..place.checked_add(2)?)? {
+            [from, to] => Some(*from as usize..*to as usize),
+            _ => None,
+        }
+    }
+
+    /// The parts of a thing.
+    pub fn part(&self, starts: Column, place: u32, parts: Column) -> &[u32] {
+        let range = self.range(starts, place);
+        range.and_then(|range| self.column(parts).get(range)).unwrap_or(&[])
+    }
+
+    /// How many things have parts there.
+    pub fn count(&self, starts: Column) -> u32 {
+        u32::try_from(self.column(starts).len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    pub fn node(&self, place: u32) -> Option<Node> {
+        let op = OPS.get(self.number(Column::NodeOps, place)? as usize).copied()?;
+        let a = self.number(Column::NodeAs, place)?;
+        Some(Node { op, a, b: self.number(Column::NodeBs, place)? })
+    }
+
+    pub fn int(&self, place: u32) -> Option<i64> {
+        self.ints.get(place as usize).copied()
+    }
+
+    pub fn symbol(&self, symbol: u32) -> Option<&str> {
+        self.text.get(self.range(Column::SymbolStarts, symbol)?)
+    }
+
+    pub fn slots(&self) -> usize {
+        self.column(Column::SlotKinds).len()
+    }
+
+    /// The slot whose text this slot reads as a version.
+    pub fn version_of(&self, slot: u16) -> Option<u16> {
+        u16::try_from(self.number(Column::SlotSources, slot.into())?.checked_sub(1)?).ok()
+    }
+
+    pub fn kind(&self, slot: u16) -> Option<Kind> {
+        Kind::from_number(self.number(Column::SlotKinds, slot.into())?)
+    }
+
+    /// The nodes in the list that a node stands over.
+    pub fn args_of(&self, node: Node) -> Option<&[u32]> {
+        let len = if node.op == Op::If { 3 } else { node.b as usize };
+        let from = node.a as usize;
+        self.column(Column::Args).get(from..from.saturating_add(len))
+    }
+
+    /// Turns what is stored into what is held.
+    fn sum(&mut self) {
+        for column in self.columns.iter_mut().take(STARTS) {
+            column.insert(0, 0);
+            sum(column);
+        }
+        for key in 0..self.count(Column::BoundStarts) {
+            let range = self.range(Column::BoundStarts, key).unwrap_or(0..0);
+            sum(self.column_mut(Column::Bounds).get_mut(range).unwrap_or(&mut []));
+        }
+        for slot in 0..self.count(Column::CutStarts) {
+            let range = self.range(Column::CutStarts, slot).unwrap_or(0..0);
+            let mut before = 0_i64;
+            for cut in self.cuts.get_mut(range).unwrap_or(&mut []) {
+                before = before.wrapping_add(*cut);
+                *cut = before;
+            }
+        }
+    }
+
+    /// The other way round.
+    fn difference(&mut self) {
+        for key in 0..self.count(Column::BoundStarts) {
+            let range = self.range(Column::BoundStarts, key).unwrap_or(0..0);
+            difference(self.column_mut(Column::Bounds).get_mut(range).unwrap_or(&mut []));
+        }
+        for slot in 0..self.count(Column::CutStarts) {
+            let range = self.range(Column::CutStarts, slot).unwrap_or(0..0);
+            let mut before = 0;
+            for cut in self.cuts.get_mut(range).unwrap_or(&mut []) {
+                *cut = cut.wrapping_sub(std::mem::replace(&mut before, *cut));
+            }
+        }
+        for column in self.columns.iter_mut().take(STARTS) {
+            difference(column);
+            column.drain(..column.len().min(1));
+        }
+    }
+}
+
+fn sum(numbers: &mut [u32]) {
+    let mut before = 0_u32;
+    for number in numbers {
+        before = before.wrapping_add(*number);
+        *number = before;
+    }
+}
+
+fn difference(numbers: &mut [u32]) {
+    let mut before = 0;
+    for number in numbers {
+        *number = number.wrapping_sub(std::mem::replace(&mut before, *number));
+    }
+}
+
+/// What the compiler does with an image.
 #[cfg(feature = "compile")]
 impl Image {
-    /// The nodes in the list that a node stands over.
-    pub fn args_of(&self, node: Node) -> &[u32] {
-        let (from, len) = match node.op {
-            Op::If => (node.a, 3),
-            Op::And | Op::Or | Op::List => (node.a, node.b),
-            _ => return &[],
-        };
-        let from = from as usize;
-        self.args.get(from..from.saturating_add(len as usize)).unwrap_or(&[])
+    /// Adds a thing whose parts have all been added.
+    pub fn end_part(&mut self, starts: Column, parts: Column) -> u32 {
+        let end = self.column(parts).len();
+        self.end_at(starts, end)
+    }
+
+    fn end_at(&mut self, starts: Column, end: usize) -> u32 {
+        let column = self.column_mut(starts);
+        if column.is_empty() {
+            column.push(0);
+        }
+        column.push(u32::try_from(end).unwrap_or(u32::MAX));
+        self.count(starts) - 1
+    }
+
+    pub fn push(&mut self, column: Column, number: u32) -> u32 {
+        let column = self.column_mut(column);
+        column.push(number);
+        u32::try_from(column.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn push_node(&mut self, node: Node) -> u32 {
+        self.push(Column::NodeAs, node.a);
+        self.push(Column::NodeBs, node.b);
+        self.push(Column::NodeOps, node.op as u32)
+    }
+
+    pub fn push_int(&mut self, int: i64) -> u32 {
+        self.ints.push(int);
+        u32::try_from(self.ints.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn push_symbol(&mut self, text: &str) -> u32 {
+        self.text.push_str(text);
+        self.end_at(Column::SymbolStarts, self.text.len())
+    }
+
+    /// Adds the cuts of the next slot.
+    pub fn push_cuts(&mut self, cuts: impl Iterator<Item = i64>) {
+        self.cuts.extend(cuts);
+        self.end_at(Column::CutStarts, self.cuts.len());
     }
 
     /// The nodes that a node stands over.
     pub fn children(&self, node: Node) -> Vec<u32> {
         match node.op {
-            Op::False
-            | Op::True
-            | Op::Int
-            | Op::Double
-            | Op::Text
-            | Op::Timestamp
-            | Op::Duration
-            | Op::Version
-            | Op::Slot
-            | Op::Has
-            | Op::Local
-            | Op::Key
-            | Op::Fail => Vec::new(),
-            Op::Predicate => self.predicates.get(node.a as usize).copied().into_iter().collect(),
-            Op::List | Op::And | Op::Or | Op::If => self.args_of(node).to_vec(),
-            Op::Holds
-            | Op::Not
-            | Op::Negate
-            | Op::Size
-            | Op::Matches
-            | Op::ToInt
-            | Op::ToDouble
-            | Op::ToText
-            | Op::ToBool
-            | Op::ToTimestamp
-            | Op::ToDuration
-            | Op::ToVersion
-            | Op::Part => vec![node.a],
-            _ => vec![node.a, node.b],
+            Op::Predicate => self.number(Column::Predicates, node.a).into_iter().collect(),
+            Op::List | Op::And | Op::Or | Op::If => self.args_of(node).unwrap_or(&[]).to_vec(),
+            Op::Holds => vec![node.a],
+            op if op.is_unary() => vec![node.a],
+            op if op.is_binary() || op.is_loop() || op == Op::Default => vec![node.a, node.b],
+            _ => Vec::new(),
         }
+    }
+}
+
+/// All text, all 64-bit numbers, all columns of 32-bit numbers, each after its length: so that
+/// hardly any code reads it.
+impl Serialize for Image {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut image = self.clone();
+        image.difference();
+        image.cuts.append(&mut image.ints);
+        let mut numbers = Vec::new();
+        for mut column in image.columns {
+            numbers.push(u32::try_from(column.len()).unwrap_or(u32::MAX));
+            numbers.append(&mut column);
+        }
+        (&image.text, image.cuts, numbers).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (text, cuts, numbers) = <(String, Vec<i64>, Vec<u32>)>::deserialize(deserializer)?;
+        let mut image = Image { text, cuts, ..Image::default() };
+        let mut rest = numbers.as_slice();
+        for column in &mut image.columns {
+            let Some((len, behind)) = rest.split_first() else { break };
+            let Some((numbers, behind)) = behind.split_at_checked(*len as usize) else { break };
+            column.extend_from_slice(numbers);
+            rest = behind;
+        }
+        let cuts = image
+            .column(Column::CutStarts)
+            .iter()
+            .fold(0_usize, |sum, len| sum.saturating_add(*len as usize));
+        image.ints = image.cuts.split_off(cuts.min(image.cuts.len()));
+        image.sum();
+        Ok(image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_its_number() {
+        for (op, number) in OPS.into_iter().zip(0..) {
+            assert_eq!(op as u32, number);
+        }
+        assert_eq!(OPS.last(), Some(&Op::SetIntersects));
+    }
+
+    #[test]
+    fn every_column_has_its_place() {
+        assert_eq!(Column::Members as usize, COLUMNS - 1);
+        assert_eq!(Column::Bounds as usize, STARTS);
+    }
+
+    #[test]
+    fn sums_and_differences_undo_each_other() {
+        let mut image = Image { cuts: vec![-5, 3, 9, i64::MIN, 7], ..Image::default() };
+        *image.column_mut(Column::CutStarts) = vec![3, 2];
+        *image.column_mut(Column::Bounds) = vec![1, 2, 3, 3];
+        *image.column_mut(Column::BoundStarts) = vec![0, 3, 1];
+        image.sum();
+        assert_eq!(image.cuts, [-5, -2, 7, i64::MIN, i64::MIN + 7]);
+        assert_eq!(image.column(Column::Bounds), [1, 3, 6, 3]);
+        assert_eq!(image.range(Column::BoundStarts, 1), Some(0..3));
+        assert_eq!(image.part(Column::BoundStarts, 2, Column::Bounds), [3]);
+        image.difference();
+        assert_eq!(image.cuts, [-5, 3, 9, i64::MIN, 7]);
+        assert_eq!(image.column(Column::Bounds), [1, 2, 3, 3]);
+        assert_eq!(image.column(Column::BoundStarts), [0, 3, 1]);
     }
 }

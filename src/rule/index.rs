@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use super::eval::{Run, Scratch, at};
 use super::facts::Facts;
-use super::image::Op;
+use super::image::{Column, Image, Op};
 use super::truth::Truth;
 use super::{RuleId, Rules};
 
@@ -20,15 +20,13 @@ use super::{RuleId, Rules};
 const BLOCK: usize = 1_024;
 /// Rows of one table; the predicates beyond are asked of the rules that are left instead, so that
 /// memory grows with the number of rules whatever they look at.
-const ROWS: usize = 1_024;
+const ROWS: u32 = 1_024;
 /// Conjuncts of one rule, with those of the audiences that it requires, that are looked into.
 const CONJUNCTS: usize = 256;
 
 /// The rules of one group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    /// By rank.
-    rules: Vec<u32>,
     blocks: Vec<Block>,
     /// Nodes that no table covers, rule after rule.
     rest: Vec<u32>,
@@ -40,14 +38,12 @@ pub(super) struct Index {
 struct Block {
     /// Words in a row.
     words: usize,
-    /// The rules that can match at all.
-    possible: Vec<u64>,
     /// Of slots with one value; the most selective first. Rules that do not look at the slot are
     /// let through by every row.
     single: Vec<Table>,
     /// Of lists: a rule is let through by any entry's row, or by `free`.
     lists: Vec<Table>,
-    /// The rows of all tables.
+    /// The rows of all tables; the first tells the rules that can match at all.
     bits: Vec<u64>,
 }
 
@@ -58,20 +54,40 @@ struct Table {
     rows: Vec<u32>,
     /// Where the row of rules that do not look at the slot begins.
     free: u32,
+    /// How many rules a row lets through, on the whole.
+    through: u32,
 }
 
 /// A rule of a block that looks at a slot.
 struct Look {
-    slot: u16,
     /// Which rule of the block.
     rule: usize,
-    /// The bounds of the key set.
+    /// Where its bounds stand among those of the builder.
+    bounds: std::ops::Range<usize>,
+    /// The next look at the same slot, plus one.
+    next: usize,
+}
+
+/// What it takes to build a block.
+#[derive(Default)]
+struct Builder {
+    looks: Vec<Look>,
     bounds: Vec<u32>,
+    /// Slot to the latest look at it, plus one.
+    latest: Vec<usize>,
+    /// Slot to how many rows its table has beside the first.
+    cuts: Vec<u32>,
+    /// Slot to where its segments begin among all.
+    segments: Vec<usize>,
+    /// Whether a row begins at this segment.
+    begins: Vec<bool>,
+    open: Vec<u32>,
+    found: Vec<u32>,
 }
 
 impl Index {
     pub fn new(rules: &Rules, members: &[u32]) -> Self {
-        let mut index = Self { rules: members.to_vec(), ..Self::default() };
+        let mut index = Self::default();
         for block in members.chunks(BLOCK) {
             index.add_block(rules, block);
         }
@@ -80,62 +96,33 @@ impl Index {
 
     fn add_block(&mut self, rules: &Rules, members: &[u32]) {
         let words = members.len().div_ceil(64);
-        let mut block = Block { words, possible: vec![0; words], ..Block::default() };
-        let mut looks: Vec<Look> = Vec::new();
-        let mut cuts = Cuts::new(rules);
+        let mut block = Block { words, bits: vec![0; words], ..Block::default() };
+        let mut builder = Builder::new(rules);
         for (rule, id) in members.iter().enumerate() {
-            let first_look = looks.len();
+            builder.find_conjuncts(rules, *id);
             let mut possible = true;
-            for node in conjuncts(rules, *id) {
-                let Some(node_ref) = rules.image.nodes.get(at(node)) else {
-                    possible = false;
-                    continue;
-                };
-                match node_ref.op {
-                    Op::True => {}
-                    Op::False | Op::Fail => possible = false,
-                    Op::Key => {
-                        let Some(key) = rules.keys.get(at(node_ref.a)) else {
-                            possible = false;
-                            continue;
-                        };
-                        let earlier =
-                            looks.iter_mut().skip(first_look).find(|l| l.slot == key.slot);
-                        if earlier.is_some() && rules.is_list(key.slot)
-                            || !cuts.admit(key.slot, &key.bounds)
-                        {
-                            self.rest.push(node);
-                            continue;
-                        }
-                        match earlier {
-                            Some(look) => look.bounds = intersection(&look.bounds, &key.bounds),
-                            None => looks.push(Look {
-                                slot: key.slot,
-                                rule,
-                                bounds: key.bounds.clone(),
-                            }),
-                        }
+            let found = std::mem::take(&mut builder.found);
+            for node in &found {
+                match rules.image.node(*node) {
+                    Some(known) if known.op == Op::True => {}
+                    Some(known) if known.op == Op::False || known.op == Op::Fail => {
+                        possible = false;
                     }
-                    _ => self.rest.push(node),
+                    Some(known) if known.op == Op::Key && builder.look(rules, rule, known.a) => {}
+                    _ => self.rest.push(*node),
                 }
             }
+            builder.found = found;
             self.rest_ends.push(u32::try_from(self.rest.len()).unwrap_or(u32::MAX));
             if possible {
-                set_bit(&mut block.possible, rule);
+                flip(&mut block.bits, rule);
             }
         }
-        looks.sort_by_key(|look| look.slot);
-        for looks in looks.chunk_by(|a, b| a.slot == b.slot) {
-            block.add_table(rules, looks, &cuts);
+        for (slot, latest) in (0..).zip(&builder.latest) {
+            if *latest > 0 {
+                block.add_table(rules, &builder, slot);
+            }
         }
-        block.single.sort_by_cached_key(|table| {
-            let row = |row: &u32| block.bits.get(at(*row)..at(*row) + words).unwrap_or(&[]);
-            let ones = |r| row(r).iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-            let mut rows = table.rows.clone();
-            rows.dedup();
-            let count = u64::try_from(rows.len()).unwrap_or(1).max(1);
-            rows.iter().map(ones).sum::<u64>() / count
-        });
         self.blocks.push(block);
     }
 
@@ -143,22 +130,25 @@ impl Index {
     pub fn search(
         &self,
         rules: &Rules,
+        members: &[u32],
         facts: &Facts,
         scratch: &mut Scratch,
         mut visit: impl FnMut(RuleId) -> ControlFlow<()>,
     ) {
         let mut rows = std::mem::take(&mut scratch.rows);
-        'blocks: for (block, first) in self.blocks.iter().zip((0..).step_by(BLOCK)) {
+        let mut first = 0;
+        'blocks: for block in &self.blocks {
             rows.clear();
-            rows.extend(block.single.iter().map(|table| {
-                table.rows.get(at(facts.segment(table.slot))).copied().unwrap_or(table.free)
-            }));
+            for table in &block.single {
+                let row = table.rows.get(at(facts.segment(table.slot)));
+                rows.push(row.copied().unwrap_or(table.free));
+            }
             for word in 0..block.words {
                 let mut left = block.left(word, &rows, facts);
                 while left != 0 {
                     let rule = first + 64 * word + at(left.trailing_zeros());
                     left &= left - 1;
-                    let Some(id) = self.rules.get(rule) else { continue };
+                    let Some(id) = members.get(rule) else { continue };
                     let mut run = Run::new(rules, facts, scratch);
                     let holds = self.rest_of(rule).iter().all(|n| run.truth(*n) == Truth::Match);
                     if holds && visit(RuleId(*id)).is_break() {
@@ -166,6 +156,7 @@ impl Index {
                     }
                 }
             }
+            first += BLOCK;
         }
         scratch.rows = rows;
     }
@@ -177,10 +168,106 @@ impl Index {
     }
 }
 
+impl Builder {
+    fn new(rules: &Rules) -> Self {
+        let mut builder = Self::default();
+        let slots = rules.image.slots();
+        builder.latest.resize(slots, 0);
+        builder.cuts.resize(slots, 0);
+        let mut segments = 0;
+        for slot in (0..).take(slots) {
+            builder.segments.push(segments);
+            // One before the first cut, and one for the missing value.
+            segments += rules.image.range(Column::CutStarts, slot).map_or(0, |r| r.len()) + 2;
+        }
+        builder.segments.push(segments);
+        builder.begins.resize(segments, false);
+        builder
+    }
+
+    /// The conjuncts of a rule, with those of what it requires: a conjunction, an audience.
+    fn find_conjuncts(&mut self, rules: &Rules, rule: u32) {
+        let Self { open, found, .. } = self;
+        open.clear();
+        found.clear();
+        open.extend(rules.conjuncts(rule).iter().rev());
+        while let Some(place) = open.pop() {
+            let mut inner = place;
+            // Only truth counts here, so what hides one node behind another is looked through.
+            let node = loop {
+                let Some(node) = rules.image.node(inner) else { break None };
+                let behind = match node.op {
+                    Op::Holds => Some(node.a),
+                    Op::Predicate => rules.image.number(Column::Predicates, node.a),
+                    _ => break Some(node),
+                };
+                match behind {
+                    Some(behind) if behind < inner => inner = behind,
+                    _ => break None,
+                }
+            };
+            match node {
+                Some(node) if node.op == Op::And => {
+                    let children = rules.image.args_of(node).unwrap_or(&[]);
+                    if found.len() + open.len() + children.len() <= CONJUNCTS {
+                        open.extend(children.iter().rev().filter(|child| **child < inner));
+                    } else {
+                        found.push(place);
+                    }
+                }
+                Some(node) if node.op == Op::Key => found.push(inner),
+                _ => found.push(place),
+            }
+        }
+    }
+
+    /// Takes a rule's key set into the table of its slot; false where it finds no room there.
+    fn look(&mut self, rules: &Rules, rule: usize, key: u32) -> bool {
+        let Some((key, bounds)) = rules.key(key) else { return false };
+        let slot = usize::from(key.slot);
+        let (Some(latest), Some(cuts)) = (self.latest.get_mut(slot), self.cuts.get_mut(slot))
+        else {
+            return false;
+        };
+        let earlier = latest.checked_sub(1).and_then(|place| self.looks.get_mut(place));
+        let earlier = earlier.filter(|look| look.rule == rule);
+        // Of a list, two predicates may hold through different entries.
+        let full = cuts.saturating_add(u32::try_from(bounds.len()).unwrap_or(ROWS)) > ROWS;
+        if full || (earlier.is_some() && rules.is_list(key.slot)) {
+            return false;
+        }
+        let start = self.segments.get(slot).copied().unwrap_or(0);
+        let end = self.segments.get(slot + 1).copied().unwrap_or(0);
+        let begins = self.begins.get_mut(start..end).unwrap_or(&mut []);
+        for bound in bounds {
+            if let Some(begin) = begins.get_mut(at(*bound)) {
+                // The first row begins anyway.
+                *cuts += u32::from(*bound > 0 && !*begin);
+                *begin |= *bound > 0;
+            }
+        }
+        let from = self.bounds.len();
+        match earlier {
+            Some(look) => {
+                let old: Vec<u32> = self.bounds.get(look.bounds.clone()).unwrap_or(&[]).to_vec();
+                intersect(&old, bounds, &mut self.bounds);
+                look.bounds = from..self.bounds.len();
+            }
+            None => {
+                self.bounds.extend_from_slice(bounds);
+                let bounds = from..self.bounds.len();
+                self.looks.push(Look { rule, bounds, next: *latest });
+                *latest = self.looks.len();
+            }
+        }
+        true
+    }
+}
+
 impl Block {
     /// The rules of one word that every table lets through.
     fn left(&self, word: usize, rows: &[u32], facts: &Facts) -> u64 {
-        let mut left = self.possible.get(word).copied().unwrap_or(0);
+        let mut left = self.word(0, word);
         for row in rows {
             left &= self.word(*row, word);
             if left == 0 {
@@ -204,132 +291,63 @@ impl Block {
     }
 
     /// Adds the table of one slot.
-    fn add_table(&mut self, rules: &Rules, looks: &[Look], cuts: &Cuts) {
-        let Some(slot) = looks.first().map(|look| look.slot) else { return };
+    fn add_table(&mut self, rules: &Rules, builder: &Builder, slot: u16) {
         let words = self.words;
         let start = self.bits.len();
-        let mut free = vec![u64::MAX; words];
+        let place = |row: usize| u32::try_from(start + words * row).unwrap_or(u32::MAX);
+        let begin = builder.segments.get(usize::from(slot)).copied().unwrap_or(0);
+        let end = builder.segments.get(usize::from(slot) + 1).copied().unwrap_or(0);
         let mut row = 0;
-        let mut rows = Vec::new();
-        for cut in cuts.of(slot) {
-            row += usize::from(*cut);
-            rows.push(row);
+        let mut rows = Vec::with_capacity(end.saturating_sub(begin));
+        for begins in builder.begins.get(begin..end).unwrap_or(&[]) {
+            row += usize::from(*begins);
+            rows.push(place(row));
         }
-        // Where a key set begins or ends to hold the bit flips; the rows between follow.
-        self.bits.resize(start + words * (row + 1), 0);
+        self.bits.resize(start + words * (row + 2), 0);
         let Some(bits) = self.bits.get_mut(start..) else { return };
-        for look in looks {
-            flip_bit(&mut free, look.rule);
-            for bound in &look.bounds {
+        let (bits, free) = bits.split_at_mut(words * (row + 1));
+        free.fill(u64::MAX);
+        // Where a key set begins or ends to hold the bit flips; the rows between follow.
+        let mut next = builder.latest.get(usize::from(slot)).copied().unwrap_or(0);
+        while let Some(look) = next.checked_sub(1).and_then(|place| builder.looks.get(place)) {
+            next = look.next;
+            flip(free, look.rule);
+            for bound in builder.bounds.get(look.bounds.clone()).unwrap_or(&[]) {
                 if let Some(row) = rows.get(at(*bound))
-                    && let Some(bits) = bits.get_mut(row * words..)
+                    && let Some(bits) = bits.get_mut(at(*row) - start..)
                 {
-                    flip_bit(bits, look.rule);
+                    flip(bits, look.rule);
                 }
-            }
-        }
-        for place in words..bits.len() {
-            let above = bits.get(place - words).copied().unwrap_or(0);
-            if let Some(word) = bits.get_mut(place) {
-                *word ^= above;
             }
         }
         let is_list = rules.is_list(slot);
-        if !is_list {
-            for row in bits.chunks_mut(words) {
-                for (word, free) in row.iter_mut().zip(&free) {
-                    *word |= free;
-                }
+        let mut through = 0;
+        let mut above = vec![0; words];
+        for row in bits.chunks_mut(words) {
+            for ((word, above), free) in row.iter_mut().zip(&mut above).zip(&*free) {
+                *above ^= *word;
+                *word = if is_list { *above } else { *above | *free };
+                through += word.count_ones();
             }
         }
-        let place = |row: usize| u32::try_from(start + words * row).unwrap_or(u32::MAX);
-        let table = Table {
-            slot,
-            free: place(row + 1),
-            rows: rows.iter().map(|row| place(*row)).collect(),
-        };
-        self.bits.extend(free);
-        if is_list { self.lists.push(table) } else { self.single.push(table) }
+        let count = u32::try_from(row + 1).unwrap_or(u32::MAX);
+        let table = Table { slot, rows, free: place(row + 1), through: through / count };
+        if is_list {
+            self.lists.push(table);
+        } else {
+            let behind = self.single.iter().position(|other| other.through > table.through);
+            self.single.insert(behind.unwrap_or(self.single.len()), table);
+        }
     }
 }
 
-/// Where the rows of each slot's table begin, of the segments that there are.
-struct Cuts {
-    slots: Vec<(usize, Vec<bool>)>,
-}
-
-impl Cuts {
-    fn new(rules: &Rules) -> Self {
-        Self { slots: rules.cuts.iter().map(|cuts| (0, vec![false; cuts.len() + 2])).collect() }
-    }
-
-    /// Whether a key set's bounds find room in the table.
-    fn admit(&mut self, slot: u16, bounds: &[u32]) -> bool {
-        let Some((count, cuts)) = self.slots.get_mut(usize::from(slot)) else { return false };
-        if *count + bounds.len() > ROWS {
-            return false;
-        }
-        for bound in bounds {
-            // A row begins at segment 0 anyway.
-            if let Some(cut) = cuts.get_mut(at(*bound))
-                && *bound > 0
-            {
-                *count += usize::from(!*cut);
-                *cut = true;
-            }
-        }
-        true
-    }
-
-    fn of(&self, slot: u16) -> &[bool] {
-        self.slots.get(usize::from(slot)).map_or(&[], |(_, cuts)| cuts)
-    }
-}
-
-/// The conjuncts of a rule, with those of what it requires: a conjunction, an audience.
-fn conjuncts(rules: &Rules, rule: u32) -> Vec<u32> {
-    let image = &rules.image;
-    let mut open = image.rules.get(at(rule)).cloned().unwrap_or_default();
-    open.reverse();
-    let mut found: Vec<u32> = Vec::new();
-    while let Some(place) = open.pop() {
-        let mut inner = place;
-        // Only truth counts here, so that what hides one node behind another can be looked through.
-        let children: Option<&[u32]> = loop {
-            match image.nodes.get(at(inner)) {
-                Some(node) if node.op == Op::Holds && node.a < inner => inner = node.a,
-                Some(node) if node.op == Op::Predicate => match image.predicates.get(at(node.a)) {
-                    Some(root) if *root < inner => inner = *root,
-                    _ => break None,
-                },
-                Some(node) if node.op == Op::And => {
-                    break image.args.get(at(node.a)..at(node.a).saturating_add(at(node.b)));
-                }
-                Some(node) if node.op == Op::Key => break Some(&[]),
-                _ => break None,
-            }
-        };
-        match children {
-            Some([]) if !found.contains(&inner) => found.push(inner),
-            Some([]) => {}
-            Some(children) if found.len() + open.len() + children.len() <= CONJUNCTS => {
-                open.extend(children.iter().rev().filter(|child| **child < inner));
-            }
-            _ if !found.contains(&place) => found.push(place),
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The bounds of where both hold.
-fn intersection(a: &[u32], b: &[u32]) -> Vec<u32> {
+/// Appends the bounds of where both hold.
+fn intersect(a: &[u32], b: &[u32], both: &mut Vec<u32>) {
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     let (mut in_a, mut in_b) = (false, false);
-    let mut both = Vec::new();
     loop {
         let bound = match (a.peek(), b.peek()) {
-            (None, None) => return both,
+            (None, None) => return,
             (Some(x), None) => **x,
             (None, Some(y)) => **y,
             (Some(x), Some(y)) => **x.min(y),
@@ -343,13 +361,7 @@ fn intersection(a: &[u32], b: &[u32]) -> Vec<u32> {
     }
 }
 
-fn set_bit(words: &mut [u64], bit: usize) {
-    if let Some(word) = words.get_mut(bit / 64) {
-        *word |= 1 << (bit % 64);
-    }
-}
-
-fn flip_bit(words: &mut [u64], bit: usize) {
+fn flip(words: &mut [u64], bit: usize) {
     if let Some(word) = words.get_mut(bit / 64) {
         *word ^= 1 << (bit % 64);
     }
@@ -358,19 +370,20 @@ fn flip_bit(words: &mut [u64], bit: usize) {
 /// Finds texts by hash; open addressing, at most half full.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Symbols {
-    /// Place of a text plus one; 0 where free.
+    /// Number of a symbol plus one; 0 where free.
     table: Vec<u32>,
 }
 
 impl Symbols {
-    pub fn new(symbols: &[String]) -> Self {
-        let len = (symbols.len() * 2).next_power_of_two();
+    pub fn new(image: &Image) -> Self {
+        let count = image.count(Column::SymbolStarts);
+        let len = (at(count) * 2).next_power_of_two();
         let mut table = vec![0; len];
-        for (symbol, place) in symbols.iter().zip(1..) {
-            let mut hash = hash(symbol);
+        for symbol in 0..count {
+            let mut hash = hash(image.symbol(symbol).unwrap_or(""));
             while let Some(entry) = table.get_mut(at(hash) & (len - 1)) {
                 if *entry == 0 {
-                    *entry = place;
+                    *entry = symbol + 1;
                     break;
                 }
                 hash = hash.wrapping_add(1);
@@ -379,16 +392,17 @@ impl Symbols {
         Self { table }
     }
 
-    pub fn find(&self, symbols: &[String], text: &str) -> Option<u32> {
-        let mask = self.table.len().checked_sub(1)?;
+    /// The number of a symbol plus one; 0 where the text is none.
+    pub fn find(&self, image: &Image, text: &str) -> u32 {
+        let mask = self.table.len().wrapping_sub(1);
         let mut hash = hash(text);
-        loop {
-            let place = self.table.get(at(hash) & mask)?.checked_sub(1)?;
-            if symbols.get(at(place))? == text {
-                return Some(place);
+        while let Some(entry) = self.table.get(at(hash) & mask) {
+            if *entry == 0 || image.symbol(*entry - 1) == Some(text) {
+                return *entry;
             }
             hash = hash.wrapping_add(1);
         }
+        0
     }
 }
 

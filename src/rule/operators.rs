@@ -1,29 +1,47 @@
 //! The operators of CEL over values at run time. It must never know the expression that it is in.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::calendar::{duration_in_range, parse_duration, parse_time, time_in_range};
+use super::calendar::{
+    duration_in_range, parse_duration, parse_time, part_of_duration, part_of_time, time_in_range,
+};
 use super::image::Op;
-use super::number::{to_double, whole};
-use super::truth::{Code, Fail};
+use super::number::{to_double, to_int, whole};
+use super::truth::Code;
 use super::value::Value;
 use super::version::Version;
 
-/// A value in the course of an evaluation: borrowed where it stands in facts or image.
-#[derive(Clone, Debug)]
+/// A value in the course of an evaluation. Texts and lists that the evaluation made stand in its
+/// [`Made`], so that values are copied rather than owned.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Val<'r> {
     Bool(bool),
     Int(i64),
     Double(f64),
-    Text(Cow<'r, str>),
+    Text(Text<'r>),
     Timestamp(i64),
     Duration(i64),
     /// Text that was found to be a version.
-    Version(Cow<'r, str>),
+    Version(Text<'r>),
     /// A list of the facts.
     Entries(&'r [Value]),
-    List(Vec<Val<'r>>),
+    /// A list that was made: where it begins, and how long it is.
+    List(usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Text<'r> {
+    /// In facts or image.
+    There(&'r str),
+    /// A text that was made.
+    Made(usize),
+}
+
+/// What an evaluation made.
+#[derive(Default)]
+pub(crate) struct Made<'r> {
+    texts: Vec<String>,
+    values: Vec<Val<'r>>,
 }
 
 impl<'r> Val<'r> {
@@ -32,7 +50,7 @@ impl<'r> Val<'r> {
             Value::Bool(v) => Val::Bool(*v),
             Value::Int(v) => Val::Int(*v),
             Value::Double(v) => Val::Double(*v),
-            Value::String(v) => Val::Text(Cow::Borrowed(v)),
+            Value::String(v) => Val::Text(Text::There(v)),
             Value::Timestamp(v) => Val::Timestamp(*v),
             Value::Duration(v) => Val::Duration(*v),
             Value::List(v) => Val::Entries(v),
@@ -40,228 +58,301 @@ impl<'r> Val<'r> {
     }
 
     /// Number of entries; None of what is no list.
-    pub fn entries(&self) -> Option<usize> {
+    pub fn len(self) -> Option<usize> {
         match self {
             Val::Entries(list) => Some(list.len()),
-            Val::List(list) => Some(list.len()),
+            Val::List(_, len) => Some(len),
             _ => None,
         }
     }
+}
 
-    pub fn entry(&self, place: usize) -> Option<Val<'r>> {
-        match self {
+impl<'r> Made<'r> {
+    pub fn str(&self, text: Text<'r>) -> &str {
+        match text {
+            Text::There(text) => text,
+            Text::Made(place) => self.texts.get(place).map_or("", String::as_str),
+        }
+    }
+
+    pub fn entry(&self, list: Val<'r>, place: usize) -> Option<Val<'r>> {
+        match list {
             Val::Entries(list) => list.get(place).map(Val::of),
-            Val::List(list) => list.get(place).cloned(),
+            Val::List(from, len) if place < len => self.values.get(from + place).copied(),
             _ => None,
         }
     }
 
-    /// Free of what it was borrowed from.
-    #[cfg(feature = "compile")]
-    pub fn into_owned(self) -> Val<'static> {
-        match self {
-            Val::Bool(v) => Val::Bool(v),
-            Val::Int(v) => Val::Int(v),
-            Val::Double(v) => Val::Double(v),
-            Val::Text(v) => Val::Text(Cow::Owned(v.into_owned())),
-            Val::Timestamp(v) => Val::Timestamp(v),
-            Val::Duration(v) => Val::Duration(v),
-            Val::Version(v) => Val::Version(Cow::Owned(v.into_owned())),
-            list => {
-                let entries = (0..list.entries().unwrap_or(0)).filter_map(|at| list.entry(at));
-                Val::List(entries.map(Val::into_owned).collect())
+    pub fn text(&mut self, text: String) -> Text<'r> {
+        self.texts.push(text);
+        Text::Made(self.texts.len() - 1)
+    }
+
+    pub fn list(&mut self, entries: &[Val<'r>]) -> Val<'r> {
+        let from = self.values.len();
+        self.values.extend_from_slice(entries);
+        Val::List(from, entries.len())
+    }
+
+    /// About how many steps it takes to look through a value.
+    pub fn weight(&self, value: Val<'r>) -> usize {
+        match value {
+            Val::Text(text) => self.str(text).len() / 16,
+            list => list.len().unwrap_or(0),
+        }
+    }
+
+    /// Whether two values are equal, across the types of numbers; values of different types are
+    /// not.
+    pub fn equal(&self, a: Val<'r>, b: Val<'r>) -> bool {
+        let (Some(m), Some(n)) = (a.len(), b.len()) else {
+            return self.compare(a, b) == Ok(Some(Ordering::Equal));
+        };
+        m == n
+            && (0..m).all(|place| match (self.entry(a, place), self.entry(b, place)) {
+                (Some(x), Some(y)) => self.equal(x, y),
+                _ => false,
+            })
+    }
+
+    /// Whether a list has an entry that equals `value`.
+    pub fn contains(&self, list: Val<'r>, value: Val<'r>) -> Result<bool, Code> {
+        let len = list.len().ok_or(Code::NoOverload)?;
+        Ok((0..len).any(|place| self.entry(list, place).is_some_and(|e| self.equal(e, value))))
+    }
+
+    /// The order of two values; None with NaN.
+    pub fn compare(&self, a: Val<'r>, b: Val<'r>) -> Result<Option<Ordering>, Code> {
+        Ok(match (a, b) {
+            (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(&b)),
+            (Val::Int(a), Val::Int(b))
+            | (Val::Timestamp(a), Val::Timestamp(b))
+            | (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(&b)),
+            (Val::Int(_) | Val::Double(_), Val::Int(_) | Val::Double(_)) => {
+                double(a).partial_cmp(&double(b))
             }
-        }
+            (Val::Text(a), Val::Text(b)) => Some(self.str(a).cmp(self.str(b))),
+            (Val::Version(a), Val::Version(b)) => {
+                match (Version::parse(self.str(a)), Version::parse(self.str(b))) {
+                    (Some(a), Some(b)) => Some(a.compare(&b)),
+                    _ => None,
+                }
+            }
+            _ => return Err(Code::NoOverload),
+        })
     }
 
-    /// About how many steps it takes to look through this.
-    pub fn weight(&self) -> usize {
-        match self {
-            Val::Text(text) | Val::Version(text) => text.len() / 16,
-            list => list.entries().unwrap_or(0),
+    /// An operator that takes two values.
+    pub fn binary(&mut self, op: Op, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
+        Ok(Val::Bool(match op {
+            Op::Equal => self.equal(a, b),
+            Op::Unequal => !self.equal(a, b),
+            Op::Less => self.compare(a, b)? == Some(Ordering::Less),
+            Op::LessEqual => {
+                matches!(self.compare(a, b)?, Some(Ordering::Less | Ordering::Equal))
+            }
+            Op::In => self.contains(b, a)?,
+            Op::Contains | Op::StartsWith | Op::EndsWith => {
+                let (Val::Text(text), Val::Text(part)) = (a, b) else {
+                    return Err(Code::NoOverload);
+                };
+                let (text, part) = (self.str(text).as_bytes(), self.str(part).as_bytes());
+                match op {
+                    Op::StartsWith => text.starts_with(part),
+                    Op::EndsWith => text.ends_with(part),
+                    _ => occurs(text, part),
+                }
+            }
+            Op::SetContains | Op::SetIntersects => {
+                let wanted = op == Op::SetIntersects;
+                let len = b.len().ok_or(Code::NoOverload)?;
+                for place in 0..len {
+                    if let Some(entry) = self.entry(b, place)
+                        && self.contains(a, entry)? == wanted
+                    {
+                        return Ok(Val::Bool(wanted));
+                    }
+                }
+                !wanted
+            }
+            Op::Index => {
+                let place = match b {
+                    Val::Int(place) => Some(place),
+                    Val::Double(place) => whole(place),
+                    _ => return Err(Code::NoOverload),
+                };
+                a.len().ok_or(Code::NoOverload)?;
+                let place = place.and_then(|place| usize::try_from(place).ok());
+                let entry = place.and_then(|place| self.entry(a, place));
+                return entry.ok_or(Code::NoSuchEntry);
+            }
+            _ => return self.arithmetic(op, a, b),
+        }))
+    }
+
+    /// `+ - * / %`.
+    fn arithmetic(&mut self, op: Op, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
+        match (a, b) {
+            (Val::Double(a), Val::Double(b)) => {
+                return Ok(Val::Double(match op {
+                    Op::Add => a + b,
+                    Op::Subtract => a - b,
+                    Op::Multiply => a * b,
+                    Op::Divide => a / b,
+                    _ => return Err(Code::NoOverload),
+                }));
+            }
+            (Val::Text(a), Val::Text(b)) if op == Op::Add => {
+                let mut text = String::from(self.str(a));
+                text.push_str(self.str(b));
+                return Ok(Val::Text(self.text(text)));
+            }
+            _ => {}
         }
+        if let (Op::Add, Some(m), Some(n)) = (op, a.len(), b.len()) {
+            let from = self.values.len();
+            for (list, len) in [(a, m), (b, n)] {
+                for place in 0..len {
+                    self.values.extend(self.entry(list, place));
+                }
+            }
+            return Ok(Val::List(from, m + n));
+        }
+        let (x, y) = match (a, b) {
+            (
+                Val::Int(x) | Val::Timestamp(x) | Val::Duration(x),
+                Val::Int(y) | Val::Timestamp(y) | Val::Duration(y),
+            ) => (x, y),
+            _ => return Err(Code::NoOverload),
+        };
+        let exact = match op {
+            Op::Add => x.checked_add(y),
+            Op::Subtract => x.checked_sub(y),
+            Op::Multiply => x.checked_mul(y),
+            _ if y == 0 => return Err(Code::DivideByZero),
+            Op::Divide => x.checked_div(y),
+            _ => x.checked_rem(y),
+        };
+        match (op, a, b) {
+            (_, Val::Int(_), Val::Int(_)) => exact.map(Val::Int),
+            (Op::Add, Val::Timestamp(_), Val::Duration(_))
+            | (Op::Add, Val::Duration(_), Val::Timestamp(_))
+            | (Op::Subtract, Val::Timestamp(_), Val::Duration(_)) => {
+                exact.and_then(time_in_range).map(Val::Timestamp)
+            }
+            (Op::Subtract, Val::Timestamp(_), Val::Timestamp(_))
+            | (Op::Add | Op::Subtract, Val::Duration(_), Val::Duration(_)) => {
+                exact.and_then(duration_in_range).map(Val::Duration)
+            }
+            _ => return Err(Code::NoOverload),
+        }
+        .ok_or(Code::Overflow)
+    }
+
+    /// An operator that takes one value; `b` tells more of what it does.
+    pub fn unary(&mut self, op: Op, v: Val<'r>, b: u32) -> Result<Val<'r>, Code> {
+        let over = Code::Overflow;
+        Ok(match (op, v) {
+            (Op::Not, Val::Bool(v)) => Val::Bool(!v),
+            (Op::Negate, Val::Int(v)) => Val::Int(v.checked_neg().ok_or(over)?),
+            (Op::Negate, Val::Double(v)) => Val::Double(-v),
+            (Op::Negate, Val::Duration(v)) => Val::Duration(-v),
+            (Op::Size, v) => {
+                let size = match v {
+                    Val::Text(text) => self.str(text).chars().count(),
+                    list => list.len().ok_or(Code::NoOverload)?,
+                };
+                Val::Int(i64::try_from(size).unwrap_or(i64::MAX))
+            }
+            (Op::Part, Val::Timestamp(ms)) => {
+                let offset_ms = (i64::from(b / 16) - 1_440) * 60_000;
+                let part = part_of_time(ms.saturating_add(offset_ms), b % 16);
+                Val::Int(part.ok_or(Code::NoOverload)?)
+            }
+            (Op::Part, Val::Duration(ms)) => {
+                Val::Int(part_of_duration(ms, b % 16).ok_or(Code::NoOverload)?)
+            }
+            (Op::ToInt, Val::Int(_))
+            | (Op::ToDouble, Val::Double(_))
+            | (Op::ToText, Val::Text(_))
+            | (Op::ToBool, Val::Bool(_))
+            | (Op::ToTimestamp, Val::Timestamp(_))
+            | (Op::ToDuration, Val::Duration(_))
+            | (Op::ToVersion, Val::Version(_)) => v,
+            (Op::ToInt, Val::Double(v)) => Val::Int(truncated(v).ok_or(over)?),
+            (Op::ToInt, Val::Timestamp(v)) => Val::Int(v.div_euclid(1_000)),
+            (Op::ToDouble, Val::Int(v)) => Val::Double(to_double(v)),
+            (Op::ToText, Val::Version(v)) => Val::Text(v),
+            (Op::ToText, Val::Bool(v)) => Val::Text(Text::There(if v { "true" } else { "false" })),
+            (Op::ToText, Val::Int(v)) => Val::Text(self.text(format_int(v))),
+            (Op::ToTimestamp, Val::Int(v)) => {
+                Val::Timestamp(v.checked_mul(1_000).and_then(time_in_range).ok_or(over)?)
+            }
+            (op, Val::Text(text)) => {
+                let from = self.str(text);
+                match op {
+                    Op::ToInt => parse_int(from).map(Val::Int),
+                    Op::ToBool => parse_bool(from).map(Val::Bool),
+                    Op::ToTimestamp => parse_time(from).map(Val::Timestamp),
+                    Op::ToDuration => parse_duration(from).map(Val::Duration),
+                    Op::ToVersion => Version::parse(from).map(|_| Val::Version(text)),
+                    _ => return Err(Code::NoOverload),
+                }
+                .ok_or(Code::BadText)?
+            }
+            _ => return Err(Code::NoOverload),
+        })
     }
 }
 
-/// Whether two values are equal, across the types of numbers; values of different types are not.
-pub(crate) fn equal(a: &Val<'_>, b: &Val<'_>) -> bool {
-    match (a.entries(), b.entries()) {
-        (Some(m), Some(n)) => {
-            m == n
-                && (0..m).all(|place| match (a.entry(place), b.entry(place)) {
-                    (Some(x), Some(y)) => equal(&x, &y),
-                    _ => false,
-                })
-        }
-        (None, None) => compare(a, b) == Ok(Some(Ordering::Equal)),
-        _ => false,
-    }
-}
-
-/// The order of two values; None with NaN.
-pub(crate) fn compare(a: &Val<'_>, b: &Val<'_>) -> Result<Option<Ordering>, Code> {
-    Ok(match (a, b) {
-        (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(b)),
-        (Val::Int(a), Val::Int(b))
-        | (Val::Timestamp(a), Val::Timestamp(b))
-        | (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(b)),
-        (Val::Double(a), Val::Double(b)) => a.partial_cmp(b),
-        (Val::Int(a), Val::Double(b)) => to_double(*a).partial_cmp(b),
-        (Val::Double(a), Val::Int(b)) => a.partial_cmp(&to_double(*b)),
-        (Val::Text(a), Val::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
-        (Val::Version(a), Val::Version(b)) => {
-            Version::parse(a).zip(Version::parse(b)).map(|(a, b)| a.compare(&b))
-        }
-        _ => return Err(Code::NoOverload),
-    })
-}
-
-/// `+ - * / %`.
-pub(crate) fn arithmetic<'r>(op: Op, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
-    let whole = |v: Option<i64>| v.map(Val::Int).ok_or(Code::Overflow);
-    let time = |v: Option<i64>| v.and_then(time_in_range).map(Val::Timestamp).ok_or(Code::Overflow);
-    let span =
-        |v: Option<i64>| v.and_then(duration_in_range).map(Val::Duration).ok_or(Code::Overflow);
-    match (op, a, b) {
-        (Op::Divide | Op::Modulo, Val::Int(_), Val::Int(0)) => Err(Code::DivideByZero),
-        (Op::Add, Val::Int(a), Val::Int(b)) => whole(a.checked_add(b)),
-        (Op::Subtract, Val::Int(a), Val::Int(b)) => whole(a.checked_sub(b)),
-        (Op::Multiply, Val::Int(a), Val::Int(b)) => whole(a.checked_mul(b)),
-        (Op::Divide, Val::Int(a), Val::Int(b)) => whole(a.checked_div(b)),
-        (Op::Modulo, Val::Int(a), Val::Int(b)) => whole(a.checked_rem(b)),
-        (Op::Add, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a + b)),
-        (Op::Subtract, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a - b)),
-        (Op::Multiply, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a * b)),
-        (Op::Divide, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a / b)),
-        (Op::Add, Val::Timestamp(a), Val::Duration(b))
-        | (Op::Add, Val::Duration(a), Val::Timestamp(b)) => time(a.checked_add(b)),
-        (Op::Subtract, Val::Timestamp(a), Val::Duration(b)) => time(a.checked_sub(b)),
-        (Op::Subtract, Val::Timestamp(a), Val::Timestamp(b)) => span(a.checked_sub(b)),
-        (Op::Add, Val::Duration(a), Val::Duration(b)) => span(a.checked_add(b)),
-        (Op::Subtract, Val::Duration(a), Val::Duration(b)) => span(a.checked_sub(b)),
-        (Op::Add, Val::Text(a), Val::Text(b)) => Ok(Val::Text(a + b)),
-        (Op::Add, a, b) => {
-            let (Some(m), Some(n)) = (a.entries(), b.entries()) else {
-                return Err(Code::NoOverload);
-            };
-            let entries = (0..m).filter_map(|place| a.entry(place));
-            Ok(Val::List(entries.chain((0..n).filter_map(|place| b.entry(place))).collect()))
-        }
-        _ => Err(Code::NoOverload),
-    }
-}
-
-pub(crate) fn negate(v: &Val<'_>) -> Result<Val<'static>, Code> {
+/// A number as a double; NaN of anything else.
+fn double(v: Val<'_>) -> f64 {
     match v {
-        Val::Int(v) => v.checked_neg().map(Val::Int).ok_or(Code::Overflow),
-        Val::Double(v) => Ok(Val::Double(-v)),
-        Val::Duration(v) => Ok(Val::Duration(-v)),
-        _ => Err(Code::NoOverload),
+        Val::Int(v) => to_double(v),
+        Val::Double(v) => v,
+        _ => f64::NAN,
     }
-}
-
-pub(crate) fn size(v: &Val<'_>) -> Result<i64, Code> {
-    let size = match v {
-        Val::Text(text) => text.chars().count(),
-        list => list.entries().ok_or(Code::NoOverload)?,
-    };
-    i64::try_from(size).map_err(|_| Code::Overflow)
-}
-
-pub(crate) fn index<'r>(list: &Val<'r>, place: &Val<'_>) -> Result<Val<'r>, Code> {
-    let place = match place {
-        Val::Int(place) => *place,
-        Val::Double(place) => whole(*place).ok_or(Code::NoSuchEntry)?,
-        _ => return Err(Code::NoOverload),
-    };
-    if list.entries().is_none() {
-        return Err(Code::NoOverload);
-    }
-    let place = usize::try_from(place).map_err(|_| Code::NoSuchEntry)?;
-    list.entry(place).ok_or(Code::NoSuchEntry)
-}
-
-/// `contains`, `startsWith`, `endsWith`.
-pub(crate) fn text_test(op: Op, text: &Val<'_>, part: &Val<'_>) -> Result<bool, Code> {
-    let (Val::Text(text), Val::Text(part)) = (text, part) else { return Err(Code::NoOverload) };
-    let (text, part) = (text.as_bytes(), part.as_bytes());
-    Ok(match op {
-        Op::StartsWith => text.starts_with(part),
-        Op::EndsWith => text.ends_with(part),
-        _ => contains(text, part),
-    })
 }
 
 /// Whether `part` occurs in `text`. Steps in proportion to the lengths' product at worst, which
 /// both bounds keep small; the standard library's search is larger than the rest of this file.
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    let Some(first) = part.first() else { return true };
-    let mut text = text;
-    while text.len() >= part.len() {
-        if text.first() == Some(first) && text.starts_with(part) {
-            return true;
+fn occurs(mut text: &[u8], part: &[u8]) -> bool {
+    while !text.starts_with(part) {
+        match text.split_first() {
+            Some((_, rest)) => text = rest,
+            None => return false,
         }
-        text = text.get(1..).unwrap_or(&[]);
     }
-    false
+    true
 }
 
-/// Conversions between types.
-pub(crate) fn convert<'r>(op: Op, v: Val<'r>) -> Result<Val<'r>, Fail> {
-    let bad = Fail::Error(Code::BadText);
-    let far = Fail::Error(Code::Overflow);
-    Ok(match (op, v) {
-        (Op::ToInt, Val::Int(v)) => Val::Int(v),
-        (Op::ToInt, Val::Double(v)) => Val::Int(whole(v.trunc()).filter(inner).ok_or(far)?),
-        (Op::ToInt, Val::Timestamp(v)) => Val::Int(v.div_euclid(1_000)),
-        (Op::ToInt, Val::Text(v)) => Val::Int(parse_int(&v).ok_or(bad)?),
-        (Op::ToDouble, Val::Int(v)) => Val::Double(to_double(v)),
-        (Op::ToDouble, Val::Double(v)) => Val::Double(v),
-        (Op::ToText, Val::Text(v) | Val::Version(v)) => Val::Text(v),
-        (Op::ToText, Val::Bool(v)) => Val::Text(Cow::Borrowed(if v { "true" } else { "false" })),
-        (Op::ToText, Val::Int(v)) => Val::Text(Cow::Owned(format_int(v))),
-        (Op::ToBool, Val::Bool(v)) => Val::Bool(v),
-        (Op::ToBool, Val::Text(v)) => Val::Bool(match &*v {
-            "true" | "True" | "TRUE" | "t" | "1" => true,
-            "false" | "False" | "FALSE" | "f" | "0" => false,
-            _ => return Err(bad),
-        }),
-        (Op::ToTimestamp, Val::Timestamp(v)) => Val::Timestamp(v),
-        (Op::ToTimestamp, Val::Text(v)) => Val::Timestamp(parse_time(&v).ok_or(bad)?),
-        (Op::ToTimestamp, Val::Int(v)) => {
-            Val::Timestamp(v.checked_mul(1_000).and_then(time_in_range).ok_or(far)?)
-        }
-        (Op::ToDuration, Val::Duration(v)) => Val::Duration(v),
-        (Op::ToDuration, Val::Text(v)) => Val::Duration(parse_duration(&v).ok_or(bad)?),
-        (Op::ToVersion, Val::Version(v)) => Val::Version(v),
-        (Op::ToVersion, Val::Text(v)) => {
-            Version::parse(&v).ok_or(bad)?;
-            Val::Version(v)
-        }
-        _ => return Err(Fail::Error(Code::NoOverload)),
-    })
+/// Towards zero. The ends of the range are refused: a double that rounds to one may have come from
+/// beyond it.
+fn truncated(v: f64) -> Option<i64> {
+    let int = to_int(v);
+    (!v.is_nan() && int != i64::MIN && int != i64::MAX).then_some(int)
 }
 
-/// The ends of the range are refused: a double that rounds to one may have come from beyond it.
-fn inner(v: &i64) -> bool {
-    *v != i64::MIN
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "1" => Some(true),
+        "false" | "False" | "FALSE" | "f" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 fn parse_int(text: &str) -> Option<i64> {
-    let negative = text.starts_with('-');
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() {
-        return None;
+    let mut digits = text.as_bytes();
+    let negative = digits.first() == Some(&b'-');
+    if let Some((b'-' | b'+', rest)) = digits.split_first() {
+        digits = rest;
     }
     let mut number = 0_i64;
-    for byte in digits.bytes() {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        let digit = i64::from(byte - b'0');
+    for byte in digits {
+        let digit = i64::from(byte.is_ascii_digit().then_some(byte - b'0')?);
         number = number.checked_mul(10)?.checked_add(if negative { -digit } else { digit })?;
     }
-    Some(number)
+    (!digits.is_empty()).then_some(number)
 }
 
 /// Digits without the standard library's formatting, which is larger than this whole module.

@@ -75,6 +75,7 @@ impl Code {
         Self::BadImage,
     ];
 
+    #[cfg(feature = "compile")]
     pub(crate) fn number(self) -> u32 {
         self as u32
     }

@@ -48,7 +48,25 @@ pub enum Kind {
     Strings,
 }
 
+/// By their numbers in an image.
+const KINDS: [Kind; 10] = [
+    Kind::Bool,
+    Kind::Int,
+    Kind::Double,
+    Kind::String,
+    Kind::Timestamp,
+    Kind::Duration,
+    Kind::Bools,
+    Kind::Ints,
+    Kind::Doubles,
+    Kind::Strings,
+];
+
 impl Kind {
+    pub(super) fn from_number(number: u32) -> Option<Kind> {
+        KINDS.get(number as usize).copied()
+    }
+
     /// The type of a list's entries; None for what is no list.
     pub fn entry(self) -> Option<Kind> {
         Some(match self {

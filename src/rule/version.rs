@@ -6,107 +6,133 @@ use std::cmp::Ordering;
 /// Bits of one number in a key.
 const BITS: u32 = 20;
 /// Numbers from here on have no key of their own.
-pub const KEY_LIMIT: u64 = (1 << BITS) - 1;
+const KEY_LIMIT: u64 = (1 << BITS) - 1;
 
 /// A version, borrowed from its text.
 #[derive(Clone, Copy, Debug)]
 pub struct Version<'a> {
     numbers: [u64; 3],
-    prerelease: &'a str,
+    /// Empty of a release.
+    prerelease: &'a [u8],
+}
+
+/// Takes bytes from the front while they are digits: a number without a leading zero.
+fn number(text: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    let mut digits = 0;
+    while let Some((digit @ b'0'..=b'9', rest)) = text.split_first() {
+        if digits > 0 && number == 0 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        digits += 1;
+        *text = rest;
+    }
+    (digits > 0).then_some(number)
+}
+
+/// Takes `byte` from the front, where it is there.
+fn take(text: &mut &[u8], byte: u8) -> bool {
+    match text.split_first() {
+        Some((first, rest)) if *first == byte => {
+            *text = rest;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Takes identifiers with dots between, none empty.
+fn identifiers<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let all = *text;
+    let mut len = 0;
+    let mut before = b'.';
+    while let Some((byte, rest)) = text.split_first() {
+        let dot = *byte == b'.' && before != b'.';
+        if !dot && !byte.is_ascii_alphanumeric() && *byte != b'-' {
+            break;
+        }
+        before = *byte;
+        len += 1;
+        *text = rest;
+    }
+    if before == b'.' { None } else { all.get(..len) }
 }
 
 impl<'a> Version<'a> {
     /// None where the text is no version.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let (text, build) = text.split_once('+').map_or((text, None), |(v, b)| (v, Some(b)));
-        if !build.is_none_or(well_formed) {
-            return None;
-        }
-        let (text, prerelease) = match text.split_once('-') {
-            Some((_, prerelease)) if !well_formed(prerelease) => return None,
-            Some(parts) => parts,
-            None => (text, ""),
-        };
-        let mut numbers = [0; 3];
-        let mut parts = text.split('.');
-        for (place, number) in numbers.iter_mut().enumerate() {
-            match parts.next() {
-                Some(part) => *number = digits(part)?,
-                None if place > 0 => break,
-                None => return None,
+        let text = &mut text.as_bytes();
+        take(text, b'v');
+        let mut numbers = [number(text)?, 0, 0];
+        for place in numbers.iter_mut().skip(1) {
+            if !take(text, b'.') {
+                break;
             }
+            *place = number(text)?;
         }
-        parts.next().is_none().then_some(Self { numbers, prerelease })
+        let prerelease = if take(text, b'-') { identifiers(text)? } else { &[] };
+        if take(text, b'+') {
+            identifiers(text)?;
+        }
+        text.is_empty().then_some(Self { numbers, prerelease })
     }
 
     /// Order by precedence; build metadata plays no part.
     pub fn compare(&self, other: &Self) -> Ordering {
-        self.numbers.cmp(&other.numbers).then_with(|| {
-            match (self.prerelease.is_empty(), other.prerelease.is_empty()) {
-                (true, true) => Ordering::Equal,
-                (true, false) => Ordering::Greater,
-                (false, true) => Ordering::Less,
-                (false, false) => prerelease_order(self.prerelease, other.prerelease),
-            }
-        })
+        let release = self.prerelease.is_empty().cmp(&other.prerelease.is_empty());
+        let numbers = self.numbers.cmp(&other.numbers);
+        numbers.then(release).then_with(|| identifier_order(self.prerelease, other.prerelease))
     }
 
     /// A number that orders versions, prereleases just under their release. Large numbers are
-    /// held at [`KEY_LIMIT`].
+    /// held at the limit.
     pub fn key(&self) -> i64 {
-        let mut key = 0;
+        let mut key = 0_u64;
         for number in self.numbers {
-            key = (key << BITS) | i64::try_from(number.min(KEY_LIMIT)).unwrap_or(0);
+            key = (key << BITS) | number.min(KEY_LIMIT);
         }
-        (key << 1) | i64::from(self.prerelease.is_empty())
+        ((key << 1) | u64::from(self.prerelease.is_empty())).cast_signed()
     }
 
     /// Whether comparing keys with this version's is the same as comparing versions with it.
+    #[cfg(feature = "compile")]
     pub fn has_exact_key(&self) -> bool {
         self.prerelease.is_empty() && self.numbers.iter().all(|n| *n < KEY_LIMIT)
     }
 }
 
-/// A number without a leading zero.
-fn digits(text: &str) -> Option<u64> {
-    if text.is_empty() || (text.len() > 1 && text.starts_with('0')) {
-        return None;
-    }
-    let mut number = 0_u64;
-    for byte in text.bytes() {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
-    }
-    Some(number)
-}
-
-fn well_formed(text: &str) -> bool {
-    text.split('.').all(|part| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    })
-}
-
-fn prerelease_order(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
+/// Numbers before words, fewer before more.
+fn identifier_order(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
-        let order = match (a.next(), b.next()) {
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => Ordering::Less,
-            (Some(_), None) => Ordering::Greater,
-            (Some(x), Some(y)) => match (digits(x), digits(y)) {
-                (Some(m), Some(n)) => m.cmp(&n),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => x.cmp(y),
-            },
+        if a.is_empty() || b.is_empty() {
+            return a.len().cmp(&b.len());
+        }
+        let (x, y) = (first(&mut a), first(&mut b));
+        let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+        let order = match (digits(x), digits(y)) {
+            // Without leading zeroes, the longer number is the larger one.
+            (true, true) => x.len().cmp(&y.len()).then_with(|| x.cmp(y)),
+            (x_is_number, y_is_number) => y_is_number.cmp(&x_is_number).then_with(|| x.cmp(y)),
         };
         if order != Ordering::Equal {
             return order;
         }
     }
+}
+
+/// Takes what stands before the next dot, and the dot.
+fn first<'a>(text: &mut &'a [u8]) -> &'a [u8] {
+    let all = *text;
+    let mut len = 0;
+    while let Some((byte, rest)) = text.split_first() {
+        *text = rest;
+        if *byte == b'.' {
+            break;
+        }
+        len += 1;
+    }
+    all.get(..len).unwrap_or(&[])
 }
 
 #[cfg(test)]
@@ -132,8 +158,8 @@ mod tests {
         ];
         for (i, a) in order.iter().enumerate() {
             for (j, b) in order.iter().enumerate() {
-                let (a, b) = (Version::parse(a), Version::parse(b));
-                assert_eq!(a.zip(b).map(|(a, b)| a.compare(&b)), Some(i.cmp(&j)));
+                let (x, y) = (Version::parse(a), Version::parse(b));
+                assert_eq!(x.zip(y).map(|(x, y)| x.compare(&y)), Some(i.cmp(&j)), "{a} {b}");
             }
         }
     }
@@ -155,7 +181,22 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_refused() {
-        for text in ["", "v", "1.", "1.2.3.4", "a.b.c", "01.2.3", "1.2.3-", "1..2", "1.2.3-é"] {
+        for text in [
+            "",
+            "v",
+            "1.",
+            "1.2.3.4",
+            "a.b.c",
+            "01.2.3",
+            "1.2.3-",
+            "1.2.3-a..b",
+            "1.2.3-a.",
+            "1..2",
+            "1.2.3-é",
+            "1.2.3+",
+            "1.2.3 ",
+            "99999999999999999999.0.0",
+        ] {
             assert!(Version::parse(text).is_none(), "{text}");
         }
     }

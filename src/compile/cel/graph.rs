@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::keys::{Absent, KeyDef, Literal, combine, complement, is_literal};
-use crate::rule::draft::{Code, Draft, Fail, Kind, Node, Op, Program, SlotDef, Val};
+use crate::rule::Rules;
+use crate::rule::draft::{Code, Column, Constant, Fail, Image, Kind, Node, Op};
 
 /// What is known of a node beside itself.
 #[derive(Clone, Copy, Debug)]
@@ -20,16 +21,15 @@ struct Meta {
 /// The graph under construction. Maps are only looked up in, never walked.
 #[derive(Default)]
 pub(super) struct Graph {
-    pub draft: Draft,
+    draft: Rules,
     pub keys: Vec<KeyDef>,
     meta: Vec<Meta>,
     nodes: HashMap<Node, u32>,
     symbols: HashMap<String, u32>,
     ints: HashMap<i64, u32>,
-    doubles: HashMap<u64, u32>,
     args: HashMap<Vec<u32>, u32>,
     key_places: HashMap<KeyDef, u32>,
-    patterns: HashMap<Program, u32>,
+    patterns: HashMap<Vec<u32>, u32>,
     predicates: HashMap<u32, u32>,
     views: HashMap<u16, u16>,
 }
@@ -40,14 +40,18 @@ fn place<T>(list: &[T]) -> u32 {
 }
 
 impl Graph {
-    pub fn get(&self, node: u32) -> Node {
-        let nodes = &self.draft.image().nodes;
-        let missing = Node { op: Op::Fail, a: Code::BadImage.number(), b: 0 };
-        nodes.get(node as usize).copied().unwrap_or(missing)
+    pub fn image(&self) -> &Image {
+        &self.draft.image
     }
 
+    pub fn get(&self, node: u32) -> Node {
+        let missing = Node { op: Op::Fail, a: Code::BadImage.number(), b: 0 };
+        self.image().node(node).unwrap_or(missing)
+    }
+
+    /// The nodes in the list that a node stands over.
     pub fn args_of(&self, node: Node) -> &[u32] {
-        self.draft.image().args_of(node)
+        self.image().args_of(node).unwrap_or(&[])
     }
 
     fn meta(&self, node: u32) -> Meta {
@@ -60,9 +64,7 @@ impl Graph {
         if let Some(known) = self.nodes.get(&node) {
             return *known;
         }
-        let nodes = &mut self.draft.image_mut().nodes;
-        let new = place(nodes);
-        nodes.push(node);
+        let new = self.draft.image.push_node(node);
         self.meta.push(meta);
         self.nodes.insert(node, new);
         new
@@ -77,35 +79,27 @@ impl Graph {
     }
 
     pub fn int(&mut self, op: Op, v: i64) -> u32 {
-        let ints = &mut self.draft.image_mut().ints;
-        let a = *self.ints.entry(v).or_insert_with(|| {
-            ints.push(v);
-            place(ints) - 1
-        });
+        let image = &mut self.draft.image;
+        let a = *self.ints.entry(v).or_insert_with(|| image.push_int(v));
         self.leaf(op, a, true)
     }
 
     pub fn double(&mut self, v: f64) -> u32 {
-        let doubles = &mut self.draft.image_mut().doubles;
-        let a = *self.doubles.entry(v.to_bits()).or_insert_with(|| {
-            doubles.push(v);
-            place(doubles) - 1
-        });
-        self.leaf(Op::Double, a, true)
+        self.int(Op::Double, v.to_bits().cast_signed())
     }
 
     pub fn text(&mut self, op: Op, v: &str) -> u32 {
-        let a = match self.symbols.get(v) {
-            Some(known) => *known,
-            None => {
-                let symbols = &mut self.draft.image_mut().symbols;
-                let new = place(symbols);
-                symbols.push(v.to_owned());
-                self.symbols.insert(v.to_owned(), new);
-                new
-            }
-        };
+        let a = self.symbol(v);
         self.leaf(op, a, true)
+    }
+
+    fn symbol(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.symbols.get(text) {
+            return *known;
+        }
+        let new = self.draft.image.push_symbol(text);
+        self.symbols.insert(text.to_owned(), new);
+        new
     }
 
     pub fn fail(&mut self, code: Code) -> u32 {
@@ -121,11 +115,11 @@ impl Graph {
         self.intern(Node { op: Op::Local, a: outwards, b: 0 }, meta)
     }
 
-    pub fn pattern(&mut self, text: u32, program: Program) -> u32 {
-        let patterns = &mut self.draft.image_mut().patterns;
+    pub fn pattern(&mut self, text: u32, program: Vec<u32>) -> u32 {
+        let image = &mut self.draft.image;
         let b = *self.patterns.entry(program).or_insert_with_key(|program| {
-            patterns.push(program.clone());
-            place(patterns) - 1
+            image.column_mut(Column::Steps).extend(program);
+            image.end_part(Column::StepStarts, Column::Steps)
         });
         let meta = self.meta(text).over();
         self.settle(Node { op: Op::Matches, a: text, b }, meta)
@@ -162,7 +156,7 @@ impl Graph {
         let a = match self.args.get(&children) {
             Some(known) => *known,
             None => {
-                let args = &mut self.draft.image_mut().args;
+                let args = self.draft.image.column_mut(Column::Args);
                 let new = place(args);
                 args.extend(&children);
                 self.args.insert(children, new);
@@ -179,7 +173,7 @@ impl Graph {
         if !meta.constant || meta.free > 0 || literal {
             return added;
         }
-        match self.draft.value(added) {
+        match self.draft.constant(added) {
             Ok(value) => self.literal(&value),
             Err(Fail::Error(code)) => self.fail(code),
             Err(Fail::Missing(_)) => added,
@@ -194,19 +188,17 @@ impl Graph {
             })
     }
 
-    fn literal(&mut self, value: &Val<'_>) -> u32 {
+    fn literal(&mut self, value: &Constant) -> u32 {
         match value {
-            Val::Bool(v) => self.bool(*v),
-            Val::Int(v) => self.int(Op::Int, *v),
-            Val::Double(v) => self.double(*v),
-            Val::Text(v) => self.text(Op::Text, v),
-            Val::Version(v) => self.text(Op::Version, v),
-            Val::Timestamp(v) => self.int(Op::Timestamp, *v),
-            Val::Duration(v) => self.int(Op::Duration, *v),
-            list => {
-                let len = list.entries().unwrap_or(0);
-                let entries = (0..len).filter_map(|at| list.entry(at));
-                let entries = entries.map(|entry| self.literal(&entry)).collect();
+            Constant::Bool(v) => self.bool(*v),
+            Constant::Int(v) => self.int(Op::Int, *v),
+            Constant::Double(v) => self.double(*v),
+            Constant::Text(v) => self.text(Op::Text, v),
+            Constant::Version(v) => self.text(Op::Version, v),
+            Constant::Timestamp(v) => self.int(Op::Timestamp, *v),
+            Constant::Duration(v) => self.int(Op::Duration, *v),
+            Constant::List(entries) => {
+                let entries = entries.iter().map(|entry| self.literal(entry)).collect();
                 self.many(Op::List, entries)
             }
         }
@@ -215,14 +207,14 @@ impl Graph {
     /// A literal as what keys are compared with.
     pub fn as_literal(&self, node: u32) -> Option<Literal> {
         let node = self.get(node);
-        let int = || self.draft.image().ints.get(node.a as usize).copied();
+        let int = || self.image().int(node.a);
         Some(match node.op {
             Op::True => Literal::Bool(true),
             Op::False => Literal::Bool(false),
             Op::Int => Literal::Int(int()?),
             Op::Timestamp => Literal::Timestamp(int()?),
             Op::Duration => Literal::Duration(int()?),
-            Op::Double => Literal::Double(*self.draft.image().doubles.get(node.a as usize)?),
+            Op::Double => Literal::Double(f64::from_bits(int()?.cast_unsigned())),
             Op::Text => Literal::Text(i64::from(node.a) + 1),
             _ => return None,
         })
@@ -232,12 +224,11 @@ impl Graph {
     pub fn as_text(&self, node: u32) -> Option<&str> {
         let node = self.get(node);
         let known = matches!(node.op, Op::Text | Op::Version);
-        let text = self.draft.image().symbols.get(node.a as usize);
-        text.filter(|_| known).map(String::as_str)
+        self.image().symbol(node.a).filter(|_| known)
     }
 
     pub fn kind(&self, slot: u16) -> Option<Kind> {
-        self.draft.image().slots.get(usize::from(slot)).map(|slot| slot.kind)
+        self.image().kind(slot)
     }
 
     /// The slot that reads the text in `slot` as a version.
@@ -251,10 +242,11 @@ impl Graph {
     }
 
     pub fn add_slot(&mut self, path: String, kind: Kind, version_of: Option<u16>) -> u16 {
-        let slots = &mut self.draft.image_mut().slots;
-        let new = u16::try_from(slots.len()).unwrap_or(u16::MAX);
-        slots.push(SlotDef { path, kind, version_of, cuts: Vec::new() });
-        new
+        let path = self.symbol(&path);
+        let image = &mut self.draft.image;
+        image.push(Column::SlotPaths, path);
+        image.push(Column::SlotSources, version_of.map_or(0, |slot| u32::from(slot) + 1));
+        u16::try_from(image.push(Column::SlotKinds, kind as u32)).unwrap_or(u16::MAX)
     }
 
     pub fn key(&mut self, def: KeyDef) -> u32 {
@@ -388,11 +380,9 @@ impl Graph {
         if cheap || meta.constant || meta.free > 0 || !self.is_bool(node) {
             return node;
         }
-        let predicates = &mut self.draft.image_mut().predicates;
-        let a = *self.predicates.entry(node).or_insert_with(|| {
-            predicates.push(node);
-            place(predicates) - 1
-        });
+        let image = &mut self.draft.image;
+        let a =
+            *self.predicates.entry(node).or_insert_with(|| image.push(Column::Predicates, node));
         let meta = Meta { constant: false, free: 0, height: meta.height + 1 };
         self.intern(Node { op: Op::Predicate, a, b: 0 }, meta)
     }
@@ -419,7 +409,7 @@ impl Graph {
             if node.op == Op::Fail {
                 codes.insert(Code::from_number(node.a));
             }
-            open.extend(self.draft.image().children(node));
+            open.extend(self.image().children(node));
         }
         codes
     }

@@ -4,47 +4,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Compiler;
+use super::graph::Graph;
 use super::keys::{Absent, KeyDef, complement};
 use crate::rule::Rules;
-use crate::rule::draft::{Image, KeySet, Kind, Node, Op};
+use crate::rule::draft::{Column, Image, Kind, Node, Op};
 
 pub(super) fn pack(compiler: Compiler) -> Rules {
     let Compiler { graph, rules, groups, now, .. } = compiler;
     let uses = count_uses(&graph, rules.iter().flat_map(|rule| &rule.conjuncts).copied());
     let mut packer = Packer::default();
-    packer.number_keys(&graph, &uses);
+    packer.slots(&graph, &uses);
     // Children stand before parents, so every node finds its children packed.
-    for (place, times) in uses.iter().enumerate() {
+    for (place, times) in (0..).zip(&uses) {
         if *times > 0 {
-            packer.node(&graph, u32::try_from(place).unwrap_or(u32::MAX), &uses);
+            packer.node(&graph, place, *times);
         }
     }
     let Packer { mut image, nodes, .. } = packer;
-    let source = graph.draft.image();
-    image.now = now;
-    for (slot, def) in source.slots.iter().enumerate() {
-        match image.slots.get_mut(slot) {
-            Some(packed) => {
-                packed.path.clone_from(&def.path);
-                packed.kind = def.kind;
-                packed.version_of = def.version_of;
-            }
-            None => image.slots.push(def.clone()),
-        }
+    if let Some(now) = now {
+        image.push(Column::Now, now.into());
     }
     for rule in rules {
-        let packed = rule.conjuncts.iter().map(|node| nodes.get(node).copied().unwrap_or(0));
-        image.rules.push(packed.collect());
-        image.spans.push(rule.spans);
+        for (node, span) in rule.conjuncts.iter().zip(&rule.spans) {
+            image.push(Column::Conjuncts, nodes.get(node).copied().unwrap_or(0));
+            image.column_mut(Column::Spans).extend([span.offset, span.len]);
+        }
+        image.end_part(Column::ConjunctStarts, Column::Conjuncts);
     }
-    image.groups = groups;
+    for group in groups {
+        image.column_mut(Column::Members).extend(group);
+        image.end_part(Column::MemberStarts, Column::Members);
+    }
     Rules::from_image(image)
 }
 
 /// How often each node is reached from others and from rules.
-fn count_uses(graph: &super::Graph, roots: impl Iterator<Item = u32>) -> Vec<u32> {
-    let source = graph.draft.image();
-    let mut uses = vec![0_u32; source.nodes.len()];
+fn count_uses(graph: &Graph, roots: impl Iterator<Item = u32>) -> Vec<u32> {
+    let source = graph.image();
+    let mut uses = vec![0_u32; source.column(Column::NodeOps).len()];
     let mut open: Vec<u32> = roots.collect();
     while let Some(place) = open.pop() {
         let Some(times) = uses.get_mut(place as usize) else { continue };
@@ -56,69 +53,59 @@ fn count_uses(graph: &super::Graph, roots: impl Iterator<Item = u32>) -> Vec<u32
     uses
 }
 
+/// From places in the graph to places in the image.
 #[derive(Default)]
 struct Packer {
     image: Image,
-    /// Node of the graph to node of the image.
     nodes: BTreeMap<u32, u32>,
     symbols: BTreeMap<u32, u32>,
     ints: BTreeMap<u32, u32>,
-    doubles: BTreeMap<u32, u32>,
     patterns: BTreeMap<u32, u32>,
     keys: BTreeMap<u32, u32>,
     args: BTreeMap<Vec<u32>, u32>,
 }
 
-fn len<T>(list: &[T]) -> u32 {
-    u32::try_from(list.len()).unwrap_or(u32::MAX)
-}
-
-/// Moves an entry over, once.
-fn moved<T: Clone>(known: &mut BTreeMap<u32, u32>, from: &[T], to: &mut Vec<T>, place: u32) -> u32 {
-    *known.entry(place).or_insert_with(|| {
-        to.extend(from.get(place as usize).cloned());
-        len(to).saturating_sub(1)
-    })
-}
-
 impl Packer {
-    fn node(&mut self, graph: &super::Graph, place: u32, uses: &[u32]) {
-        let source = graph.draft.image();
+    fn symbol(&mut self, source: &Image, place: u32) -> u32 {
+        let image = &mut self.image;
+        let text = source.symbol(place).unwrap_or("");
+        *self.symbols.entry(place).or_insert_with(|| image.push_symbol(text))
+    }
+
+    fn node(&mut self, graph: &Graph, place: u32, times: u32) {
+        let source = graph.image();
         let Node { op, a, b } = graph.get(place);
-        let times = uses.get(place as usize).copied().unwrap_or(0);
         let child = |known: u32| self.nodes.get(&known).copied().unwrap_or(0);
         let node = match op {
             Op::Predicate => {
-                let root = source.predicates.get(a as usize).copied().unwrap_or(0);
-                let root = child(root);
+                let root = child(source.number(Column::Predicates, a).unwrap_or(0));
                 if times == 1 {
                     // Asked in one place only: nothing to remember.
                     self.nodes.insert(place, root);
                     return;
                 }
-                self.image.predicates.push(root);
-                Node { op, a: len(&self.image.predicates) - 1, b }
+                Node { op, a: self.image.push(Column::Predicates, root), b }
             }
-            Op::Text | Op::Version => {
-                let to = &mut self.image.symbols;
-                Node { op, a: moved(&mut self.symbols, &source.symbols, to, a), b }
-            }
-            Op::Int | Op::Timestamp | Op::Duration => {
-                Node { op, a: moved(&mut self.ints, &source.ints, &mut self.image.ints, a), b }
-            }
-            Op::Double => {
-                let to = &mut self.image.doubles;
-                Node { op, a: moved(&mut self.doubles, &source.doubles, to, a), b }
+            Op::Text | Op::Version => Node { op, a: self.symbol(source, a), b },
+            Op::Int | Op::Timestamp | Op::Duration | Op::Double => {
+                let int = source.int(a).unwrap_or(0);
+                let image = &mut self.image;
+                Node { op, a: *self.ints.entry(a).or_insert_with(|| image.push_int(int)), b }
             }
             Op::Key => Node { op, a: self.keys.get(&a).copied().unwrap_or(0), b },
             Op::Matches => {
                 let a = child(a);
-                let to = &mut self.image.patterns;
-                Node { op, a, b: moved(&mut self.patterns, &source.patterns, to, b) }
+                let image = &mut self.image;
+                let b = *self.patterns.entry(b).or_insert_with(|| {
+                    let program = source.part(Column::StepStarts, b, Column::Steps);
+                    image.column_mut(Column::Steps).extend(program);
+                    image.end_part(Column::StepStarts, Column::Steps)
+                });
+                Node { op, a, b }
             }
             Op::List | Op::And | Op::Or | Op::If => {
                 let children = graph.args_of(graph.get(place)).iter().map(|c| child(*c)).collect();
-                let args = &mut self.image.args;
+                let args = self.image.column_mut(Column::Args);
                 let a = *self.args.entry(children).or_insert_with_key(|children| {
                     args.extend(children);
                     len(args) - len(children)
@@ -131,50 +118,56 @@ impl Packer {
                 _ => Node { op, a: child(a), b: child(b) },
             },
         };
-        self.image.nodes.push(node);
-        self.nodes.insert(place, len(&self.image.nodes) - 1);
+        let packed = self.image.push_node(node);
+        self.nodes.insert(place, packed);
     }
 
     /// Numbers the symbols that keys speak of slot by slot, cuts each slot's keys into segments,
     /// and writes key sets in terms of those.
-    fn number_keys(&mut self, graph: &super::Graph, uses: &[u32]) {
-        let source = graph.draft.image();
-        let used =
-            source.nodes.iter().zip(uses).filter(|(node, times)| node.op == Op::Key && **times > 0);
-        let used: BTreeSet<u32> = used.map(|(node, _)| node.a).collect();
-        let mut by_slot: BTreeMap<u16, Vec<(u32, KeyDef)>> = BTreeMap::new();
-        for place in used {
-            if let Some(def) = graph.keys.get(place as usize) {
-                by_slot.entry(def.slot).or_default().push((place, def.clone()));
+    fn slots(&mut self, graph: &Graph, uses: &[u32]) {
+        let source = graph.image();
+        let mut by_slot: BTreeMap<u16, BTreeMap<u32, KeyDef>> = BTreeMap::new();
+        for (place, times) in (0..).zip(uses) {
+            let node = graph.get(place);
+            if node.op == Op::Key
+                && *times > 0
+                && let Some(def) = graph.keys.get(node.a as usize)
+            {
+                by_slot.entry(def.slot).or_default().insert(node.a, def.clone());
             }
         }
-        self.image.slots = source.slots.clone();
-        for (slot, mut defs) in by_slot {
-            let kind = graph.kind(slot);
-            if matches!(kind, Some(Kind::String | Kind::Strings)) {
-                for (_, def) in &mut defs {
-                    def.bounds = self.renumbered(&source.symbols, &def.bounds);
+        for slot in (0..).take(source.slots()) {
+            let mut defs = by_slot.remove(&slot).unwrap_or_default();
+            if matches!(graph.kind(slot), Some(Kind::String | Kind::Strings)) {
+                for def in defs.values_mut() {
+                    def.bounds = self.renumbered(source, &def.bounds);
                 }
             }
-            let cuts: BTreeSet<i64> = defs
-                .iter()
-                .flat_map(|(_, def)| def.bounds.iter().copied())
-                .filter(|bound| *bound != i64::MIN)
-                .collect();
-            let segments: BTreeMap<i64, u32> =
-                std::iter::once(i64::MIN).chain(cuts.iter().copied()).zip(1..).collect();
-            if let Some(packed) = self.image.slots.get_mut(usize::from(slot)) {
-                packed.cuts = differences(cuts.iter().copied());
-            }
+            let bounds = defs.values().flat_map(|def| def.bounds.iter().copied());
+            let cuts: BTreeSet<i64> = bounds.filter(|bound| *bound != i64::MIN).collect();
+            let starts = std::iter::once(i64::MIN).chain(cuts.iter().copied());
+            let segments: BTreeMap<i64, u32> = starts.zip(1..).collect();
+            self.image.push_cuts(cuts.into_iter());
             for (place, def) in defs {
-                self.image.keys.push(key_set(&def, &segments));
-                self.keys.insert(place, len(&self.image.keys) - 1);
+                let packed = 2 * u32::from(slot) + u32::from(def.absent == Absent::Fails);
+                self.image.push(Column::KeySlots, packed);
+                self.image.column_mut(Column::Bounds).extend(segment_bounds(&def, &segments));
+                let key = self.image.end_part(Column::BoundStarts, Column::Bounds);
+                self.keys.insert(place, key);
+            }
+        }
+        for slot in (0..).take(source.slots()) {
+            let path = source.number(Column::SlotPaths, slot).unwrap_or(0);
+            let path = self.symbol(source, path);
+            self.image.push(Column::SlotPaths, path);
+            for column in [Column::SlotKinds, Column::SlotSources] {
+                self.image.push(column, source.number(column, slot).unwrap_or(0));
             }
         }
     }
 
     /// The bounds with the symbols' new numbers.
-    fn renumbered(&mut self, symbols: &[String], bounds: &[i64]) -> Vec<i64> {
+    fn renumbered(&mut self, source: &Image, bounds: &[i64]) -> Vec<i64> {
         let endless = bounds.len() % 2 == 1;
         let listed = if endless { complement(bounds) } else { bounds.to_vec() };
         let mut keys = BTreeSet::new();
@@ -182,8 +175,7 @@ impl Packer {
             let [start, end] = stretch else { continue };
             for key in *start..*end {
                 let place = u32::try_from(key - 1).unwrap_or(u32::MAX);
-                let new = moved(&mut self.symbols, symbols, &mut self.image.symbols, place);
-                keys.insert(i64::from(new) + 1);
+                keys.insert(i64::from(self.symbol(source, place)) + 1);
             }
         }
         let mut bounds: Vec<i64> = Vec::new();
@@ -199,13 +191,8 @@ impl Packer {
     }
 }
 
-fn differences(keys: impl Iterator<Item = i64>) -> Vec<u64> {
-    let mut before = i64::MIN;
-    keys.map(|key| std::mem::replace(&mut before, key).abs_diff(key)).collect()
-}
-
-/// A key set in terms of segments, of which the first, 0, stands for the missing value.
-fn key_set(def: &KeyDef, segments: &BTreeMap<i64, u32>) -> KeySet {
+/// A key set's bounds in segments, of which the first, 0, stands for the missing value.
+fn segment_bounds(def: &KeyDef, segments: &BTreeMap<i64, u32>) -> Vec<u32> {
     let mut bounds: Vec<u32> =
         def.bounds.iter().map(|bound| segments.get(bound).copied().unwrap_or(0)).collect();
     if def.absent == Absent::True {
@@ -217,7 +204,9 @@ fn key_set(def: &KeyDef, segments: &BTreeMap<i64, u32>) -> KeySet {
         }
         bounds.insert(0, 0);
     }
-    let mut before = 0;
-    let bounds = bounds.into_iter().map(|b| b - std::mem::replace(&mut before, b)).collect();
-    KeySet { slot: def.slot, needs_value: def.absent == Absent::Fails, bounds }
+    bounds
+}
+
+fn len(list: &[u32]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
 }

@@ -1,10 +1,12 @@
 //! Regular expressions to programs: the part of RE2's syntax that decides whether a text matches,
 //! bounded in size and nesting. It must never know the text.
 
-use crate::rule::draft::{Program, Step};
+use crate::rule::draft::pattern::{
+    BOUNDARY, END, JUMP, MATCH, NO_BOUNDARY, ONE, OTHER, SPLIT, START,
+};
 
-/// Steps of one program: a pattern in a condition takes a few dozen.
-pub const STEPS: usize = 1_000;
+/// Numbers of one program: a pattern in a condition takes a few dozen to a few hundred.
+pub const PROGRAM: usize = 4_000;
 /// Groups within groups.
 const NESTING: usize = 32;
 /// Repetitions that are written out, as in RE2.
@@ -21,7 +23,8 @@ pub(super) struct PatternError {
 #[derive(Clone, Debug)]
 enum Ast {
     Empty,
-    Step(Step),
+    /// One step, as its numbers.
+    Step(Vec<u32>),
     Concat(Vec<Ast>),
     Either(Vec<Ast>),
     Repeat(Box<Ast>, u32, Option<u32>),
@@ -37,7 +40,7 @@ struct Parser<'p> {
     dot_all: bool,
 }
 
-pub(super) fn compile(pattern: &str) -> Result<Program, PatternError> {
+pub(super) fn compile(pattern: &str) -> Result<Vec<u32>, PatternError> {
     let mut parser = Parser { pattern, offset: 0, nesting: 0, fold: false, dot_all: false };
     let ast = parser.either()?;
     if parser.peek().is_some() {
@@ -45,8 +48,8 @@ pub(super) fn compile(pattern: &str) -> Result<Program, PatternError> {
     }
     let mut program = Vec::new();
     let fits = emit(&ast, &mut program).is_some();
-    program.push(Step::Match);
-    if fits { Ok(Program(program)) } else { Err(PatternError { offset: 0, message: TOO_LARGE }) }
+    program.push(MATCH);
+    if fits { Ok(program) } else { Err(PatternError { offset: 0, message: TOO_LARGE }) }
 }
 
 const TOO_LARGE: &str = "the pattern is too large once its repetitions are written out";
@@ -153,18 +156,18 @@ impl Parser<'_> {
             '[' => Ast::Step(self.class()?),
             '.' => {
                 let ranges = if self.dot_all { Vec::new() } else { vec![(10, 10)] };
-                Ast::Step(Step::Char { negated: true, ranges })
+                Ast::Step(char_step(true, &ranges))
             }
-            '^' => Ast::Step(Step::Start),
-            '$' => Ast::Step(Step::End),
+            '^' => Ast::Step(vec![START]),
+            '$' => Ast::Step(vec![END]),
             '*' | '+' | '?' => {
                 self.offset = start;
                 return Err(self.error("nothing to repeat"));
             }
-            '\\' if self.take("b") => Ast::Step(Step::Boundary { negated: false }),
-            '\\' if self.take("B") => Ast::Step(Step::Boundary { negated: true }),
-            '\\' if self.take("A") => Ast::Step(Step::Start),
-            '\\' if self.take("z") => Ast::Step(Step::End),
+            '\\' if self.take("b") => Ast::Step(vec![BOUNDARY]),
+            '\\' if self.take("B") => Ast::Step(vec![NO_BOUNDARY]),
+            '\\' if self.take("A") => Ast::Step(vec![START]),
+            '\\' if self.take("z") => Ast::Step(vec![END]),
             '\\' => {
                 let (negated, ranges) = self.escape()?;
                 Ast::Step(self.char_step(negated, ranges))
@@ -210,9 +213,8 @@ impl Parser<'_> {
         if self.take(")") { Ok(inner) } else { Err(self.error("a group has no end")) }
     }
 
-    fn char_step(&self, negated: bool, ranges: Vec<(u32, u32)>) -> Step {
-        let ranges = if self.fold { folded(ranges) } else { merged(ranges) };
-        Step::Char { negated, ranges }
+    fn char_step(&self, negated: bool, ranges: Vec<(u32, u32)>) -> Vec<u32> {
+        char_step(negated, &if self.fold { folded(ranges) } else { merged(ranges) })
     }
 
     /// What follows a backslash: characters, or all others.
@@ -257,7 +259,7 @@ impl Parser<'_> {
         if ended && code <= LAST { Ok(code) } else { Err(self.error("this escape is not known")) }
     }
 
-    fn class(&mut self) -> Result<Step, PatternError> {
+    fn class(&mut self) -> Result<Vec<u32>, PatternError> {
         let negated = self.take("^");
         let mut ranges = Vec::new();
         let mut first = true;
@@ -374,40 +376,36 @@ fn one(mut chars: impl Iterator<Item = char>) -> Option<char> {
     if chars.next().is_none() { first } else { None }
 }
 
+fn char_step(negated: bool, ranges: &[(u32, u32)]) -> Vec<u32> {
+    let count = u32::try_from(ranges.len()).unwrap_or(u32::MAX);
+    let mut step = vec![if negated { OTHER } else { ONE }, count];
+    step.extend(ranges.iter().flat_map(|(low, high)| [*low, *high]));
+    step
+}
+
 /// Appends the program of `ast`, which goes on behind it. None where it grows too large.
-fn emit(ast: &Ast, program: &mut Vec<Step>) -> Option<()> {
-    let here = |program: &Vec<Step>| {
-        u16::try_from(program.len()).ok().filter(|len| usize::from(*len) < STEPS)
-    };
-    here(program)?;
+fn emit(ast: &Ast, program: &mut Vec<u32>) -> Option<()> {
     match ast {
         Ast::Empty => {}
-        Ast::Step(step) => program.push(step.clone()),
+        Ast::Step(step) => program.extend(step),
         Ast::Concat(parts) => {
             for part in parts {
                 emit(part, program)?;
             }
         }
         Ast::Either(branches) => {
-            let Some((last, others)) = branches.split_last() else { return Some(()) };
+            let (last, others) = branches.split_last()?;
             let mut jumps = Vec::new();
             for branch in others {
-                let split = program.len();
-                program.push(Step::Split(here(program)? + 1, 0));
+                let next = split(program);
                 emit(branch, program)?;
-                jumps.push(program.len());
-                program.push(Step::Jump(0));
-                let next = here(program)?;
-                if let Some(Step::Split(_, to)) = program.get_mut(split) {
-                    *to = next;
-                }
+                program.extend([JUMP, 0]);
+                jumps.push(program.len() - 1);
+                land(program, next);
             }
             emit(last, program)?;
-            let end = here(program)?;
             for jump in jumps {
-                if let Some(Step::Jump(to)) = program.get_mut(jump) {
-                    *to = end;
-                }
+                land(program, jump);
             }
         }
         Ast::Repeat(inner, least, most) => {
@@ -416,42 +414,50 @@ fn emit(ast: &Ast, program: &mut Vec<Step>) -> Option<()> {
             }
             match most {
                 None => {
-                    let split = here(program)?;
-                    program.push(Step::Split(split + 1, 0));
+                    let again = u32::try_from(program.len()).ok()?;
+                    let end = split(program);
                     emit(inner, program)?;
-                    program.push(Step::Jump(split));
-                    let end = here(program)?;
-                    if let Some(Step::Split(_, to)) = program.get_mut(usize::from(split)) {
-                        *to = end;
-                    }
+                    program.extend([JUMP, again]);
+                    land(program, end);
                 }
                 Some(most) => {
-                    let mut splits = Vec::new();
+                    let mut ends = Vec::new();
                     for _ in *least..*most {
-                        splits.push(program.len());
-                        program.push(Step::Split(here(program)? + 1, 0));
+                        ends.push(split(program));
                         emit(inner, program)?;
                     }
-                    let end = here(program)?;
-                    for split in splits {
-                        if let Some(Step::Split(_, to)) = program.get_mut(split) {
-                            *to = end;
-                        }
+                    for end in ends {
+                        land(program, end);
                     }
                 }
             }
         }
     }
-    Some(())
+    (program.len() <= PROGRAM).then_some(())
+}
+
+/// Goes on right behind and at a place that is still to be told: where that is to be written.
+fn split(program: &mut Vec<u32>) -> usize {
+    let behind = u32::try_from(program.len() + 3).unwrap_or(u32::MAX);
+    program.extend([SPLIT, behind, 0]);
+    program.len() - 1
+}
+
+/// Writes the place behind the program so far.
+fn land(program: &mut [u32], at: usize) {
+    let behind = u32::try_from(program.len()).unwrap_or(u32::MAX);
+    if let Some(target) = program.get_mut(at) {
+        *target = behind;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::draft::Threads;
+    use crate::rule::draft::pattern::{Threads, is_match as run};
 
     fn is_match(pattern: &str, text: &str) -> Option<bool> {
-        compile(pattern).ok().map(|program| program.is_match(text, &mut Threads::default()))
+        compile(pattern).ok().map(|program| run(&program, text, &mut Threads::default()))
     }
 
     #[test]
@@ -515,7 +521,7 @@ mod tests {
     fn a_pattern_made_to_be_slow_takes_linear_time() {
         let program = compile("^(a+)+(a|a)*(a?){50}$").ok();
         let text = "a".repeat(50_000) + "b";
-        let found = program.map(|program| program.is_match(&text, &mut Threads::default()));
+        let found = program.map(|program| run(&program, &text, &mut Threads::default()));
         assert_eq!(found, Some(false));
     }
 }

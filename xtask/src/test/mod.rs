@@ -115,12 +115,10 @@ fn node_units() -> Result<Count> {
     node("node", &found, &[])
 }
 
+/// The vectors through the core as Wasm, in Node.
 fn wasm() -> Result<Count> {
-    let found = tests_in("tests/wasm");
-    if !found.is_empty() {
-        build::run("tag")?;
-    }
-    node("wasm", &found, &[])
+    build::run("replay")?;
+    node("wasm", &tests_in("tests/wasm"), &[])
 }
 
 /// The tag in a real browser, before an edge that only records.

@@ -400,3 +400,16 @@ proptest! {
         prop_assert!(!reading.problems.is_empty());
     }
 }
+
+#[test]
+fn a_no_by_words_or_by_string_is_a_no() {
+    use selvedge::consent::signals::joined;
+    let said = BTreeMap::from([(Store, true), (Measure, false), (Share, true)]);
+    let reading = of(&Strings {
+        us_privacy: Some("1YYN".into()),
+        ..google(&[("analytics_storage", "granted"), ("functionality_storage", "granted")])
+    });
+    let joined: Vec<(Purpose, bool)> =
+        joined(&said, &reading).into_iter().map(|chosen| (chosen.purpose, chosen.yes)).collect();
+    assert_eq!(joined, [(Store, true), (Measure, false), (Share, false)]);
+}

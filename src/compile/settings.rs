@@ -8,6 +8,7 @@ use ed25519_dalek::VerifyingKey;
 
 use super::names;
 use super::reader::{Fields, Node, Reader, shorten};
+use crate::consent::signals::SignalSettings;
 use crate::consent::{ConsentSettings, Purpose, PurposeSet, Regime, RegionRule};
 use crate::limits;
 use crate::workspace::{IdentitySettings, LoginKey};
@@ -61,7 +62,7 @@ pub(super) fn consent<'a>(reader: &mut Reader<'a>, workspace: &Fields<'a>) -> Co
     let mut settings = ConsentSettings::default();
     let Some(fields) = workspace
         .get("consent")
-        .and_then(|node| reader.fields(node, &["banner", "never", "regions"]))
+        .and_then(|node| reader.fields(node, &["banner", "never", "regions", "tcf"]))
     else {
         return settings;
     };
@@ -84,6 +85,28 @@ pub(super) fn consent<'a>(reader: &mut Reader<'a>, workspace: &Fields<'a>) -> Co
     if let Some(node) = fields.get("regions") {
         settings.regions = regions(reader, node);
     }
+    if let Some(node) = fields.get("tcf") {
+        settings.signals = tcf(reader, node);
+    }
+    settings
+}
+
+/// How TC strings are read: as which vendor, and of which policy on.
+fn tcf<'a>(reader: &mut Reader<'a>, node: &Node<'a>) -> SignalSettings {
+    let mut settings = SignalSettings::default();
+    let names = ["vendor", "minimumPolicy", "disclosedVendorsFromPolicy"];
+    let Some(fields) = reader.fields(node, &names) else { return settings };
+    let mut whole = |name: &str, low: i64, high: i64| {
+        fields.get(name).and_then(|node| reader.whole(node, low..=high))
+    };
+    let vendor = whole("vendor", 1, i64::from(u16::MAX));
+    settings.vendor = vendor.and_then(|vendor| u16::try_from(vendor).ok());
+    // A policy version has six bits; 64 is beyond them all.
+    let minimum = whole("minimumPolicy", 0, 63).and_then(|policy| u8::try_from(policy).ok());
+    let from = whole("disclosedVendorsFromPolicy", 0, 64).and_then(|n| u8::try_from(n).ok());
+    settings.tcf.minimum_policy = minimum.unwrap_or(settings.tcf.minimum_policy);
+    settings.tcf.disclosed_vendors_from_policy =
+        from.unwrap_or(settings.tcf.disclosed_vendors_from_policy);
     settings
 }
 

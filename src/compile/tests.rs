@@ -423,3 +423,17 @@ fn a_source_cut_anywhere_or_with_a_byte_changed_never_panics() {
         }
     }
 }
+
+#[test]
+fn how_consent_strings_are_read_is_the_workspaces_to_say() {
+    let with = |tcf: &str| {
+        let consent = format!(r#""banner": "b", "tcf": {tcf}, "never""#);
+        with_offer(&format!(r#""placements": ["hero"], {CONTENT}"#))
+            .replace(r#""banner": "b", "never""#, &consent)
+    };
+    let read = compiled(&with(r#"{ "vendor": 755, "minimumPolicy": 4 }"#)).consent.signals;
+    assert_eq!((read.vendor, read.tcf.minimum_policy), (Some(755), 4));
+    assert_eq!(read.tcf.disclosed_vendors_from_policy, 5);
+    assert_eq!(mistakes(&with(r#"{ "vendor": 0 }"#))[0].code, "out_of_range");
+    assert_eq!(mistakes(&with(r#"{ "vendors": 1 }"#))[0].code, "unknown_field");
+}

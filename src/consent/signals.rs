@@ -206,6 +206,17 @@ impl Strings {
         (text.len() <= limits::TEXT_BYTES).then_some(text)
     }
 
+    /// As [`Strings::evidence`]; what is too long for a receipt stands there as `sha256:` and the
+    /// hash of all strings, so that whoever shows them can be checked.
+    #[cfg(feature = "keys")]
+    pub fn evidence_or_hash(&self) -> String {
+        use sha2::{Digest, Sha256};
+        self.evidence().unwrap_or_else(|| {
+            let bytes = postcard::to_allocvec(self).unwrap_or_default();
+            format!("sha256:{}", crate::ids::hex(&Sha256::digest(&bytes)))
+        })
+    }
+
     /// Whether nothing is said at all.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -245,6 +256,15 @@ pub fn read(strings: &Strings, settings: &SignalSettings) -> Reading {
     }
     reading.settle();
     reading
+}
+
+/// What a call chooses by words and by strings together: a no of either is a no.
+pub fn joined(said: &BTreeMap<Purpose, bool>, reading: &Reading) -> Vec<Chosen> {
+    let mut all = said.clone();
+    for Chosen { purpose, yes } in choices(reading) {
+        all.entry(purpose).and_modify(|said| *said &= yes).or_insert(yes);
+    }
+    all.into_iter().map(|(purpose, yes)| Chosen { purpose, yes }).collect()
 }
 
 /// The choices that a reading amounts to, at most one for each purpose.

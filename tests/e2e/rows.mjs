@@ -84,14 +84,19 @@ function keyOf({ place, text }) {
   return `${place}\n${text}`;
 }
 
+/** Node's own SQLite, without the warning that it is young, which would stand amid the story. */
 async function sqlite() {
+  const { emitWarning } = process;
   try {
+    process.emitWarning = () => {};
     return await import("node:sqlite");
   } catch {
     throw new Error(
       `Node ${process.versions.node} has no SQLite; run the story through \`cargo xtask demo ` +
         "--story`, or with Node 22.13 or newer",
     );
+  } finally {
+    process.emitWarning = emitWarning;
   }
 }
 

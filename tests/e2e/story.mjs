@@ -24,7 +24,7 @@ import * as erasure from "./steps/7-erasure.mjs";
 export const STEPS = [visit, login, call, comeBack, basket, withdrawal, erasure];
 
 /** What the README shows, and the most that a picture may weigh in the checkout. */
-const README_PICTURES = { "4-return": "extension-offer", "4-panel": "panel" };
+const README_PICTURES = { "4-return": "extension", "4-panel": "panel" };
 const NAMES = ["visit", "login", "call", "return", "basket", "withdrawal", "erasure"];
 const PICTURE_BYTES = 200 * 1024;
 

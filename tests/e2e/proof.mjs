@@ -38,7 +38,7 @@ export class Step {
   }
 
   time(name, ms) {
-    this.timings.push({ name, ms: Math.round(ms * 100) / 100 });
+    this.timings.push({ name, ms: Math.round(ms * 1_000) / 1_000 });
   }
 }
 

@@ -8,7 +8,7 @@ import { PERSON } from "./heroine.mjs";
 
 export const title = "She returns, not logged in; the page arrives with the offer in it";
 
-const DECISIONS = 50;
+const DECISIONS = 200;
 
 export async function play(story, step) {
   await proveBytes(story, step);
@@ -133,14 +133,14 @@ async function proveSameDecision({ demo, device }, step, { page, requests }) {
   );
   await page.evaluate(() => window.selvedge.decide("tip"));
   const before = requests.length;
-  const { decision, times } = await page.evaluate(decideOften, DECISIONS);
+  const { decision, ms } = await page.evaluate(decideOften, DECISIONS);
   const asked = requests.slice(before).map((request) => request.url());
   step.prove(
     `${DECISIONS} decisions in the page make no request at all`,
-    asked.length === 0 && times.length === DECISIONS,
+    asked.length === 0,
     asked,
   );
-  step.time("decision in page", times.sort((a, b) => a - b)[Math.floor(times.length / 2)]);
+  step.time("decision in page", ms / DECISIONS);
   const body = { placements: ["tip"], context: { path: "/" } };
   const { json } = await callEdge(demo, "/v1/decide", { device, body });
   const edge = json?.decisions?.[0];
@@ -157,16 +157,12 @@ function part(decision, fields) {
   return { placement, offer, variant, reason, workspace, fields };
 }
 
-/** Runs in the page. */
+/** Runs in the page. All of them are timed at once: a browser's clock is too coarse for one. */
 async function decideOften(count) {
-  const times = [];
+  const began = performance.now();
   let decision;
-  for (let nth = 0; nth < count; nth += 1) {
-    const began = performance.now();
-    decision = await window.selvedge.decide("tip");
-    times.push(performance.now() - began);
-  }
-  return { decision, times };
+  for (let nth = 0; nth < count; nth += 1) decision = await window.selvedge.decide("tip");
+  return { decision, ms: performance.now() - began };
 }
 
 async function picturePanel(step, page) {

@@ -5,6 +5,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 import { DEVICE_COOKIE } from "./edge.mjs";
+import { wait } from "./wait.mjs";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"];
 const FOLDERS = ["/usr/bin", "/usr/local/bin", "/snap/bin", "/opt/google/chrome"];
@@ -18,6 +19,7 @@ const QUIET = [
 ];
 export const SIZE = { width: 1280, height: 800 };
 const ACTION_MS = 10_000;
+const REST_MS = 1_300;
 
 function findChromium() {
   if (process.env.CHROMIUM) return process.env.CHROMIUM;
@@ -94,6 +96,14 @@ export async function waitForOffer(page, placement, offer) {
     // What stands there instead says more than that the time is over.
     .catch(() => {});
   return placementOn(page, placement);
+}
+
+/** Waits until the page has asked for nothing for longer than the tag keeps an event. */
+export async function atRest({ requests }) {
+  for (let before = -1; before !== requests.length; ) {
+    before = requests.length;
+    await wait(REST_MS);
+  }
 }
 
 /** Cumulative layout shift so far: the sum of all unexpected shifts, which is never less than the

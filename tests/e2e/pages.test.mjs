@@ -3,7 +3,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { deviceCookie, launchBrowser, newVisitor, placementOn, waitForOffer } from "./browser.mjs";
+import {
+  atRest,
+  deviceCookie,
+  launchBrowser,
+  newVisitor,
+  placementOn,
+  waitForOffer,
+} from "./browser.mjs";
 import { openDemo } from "./demo.mjs";
 import { explain, fetchPage, importRows, signToken } from "./edge.mjs";
 import { placementIn } from "./html.mjs";
@@ -108,11 +115,12 @@ test("consent, login and withdrawal work by keyboard alone", async () => {
 });
 
 test("no page scrolls sideways at 360 pixels", async () => {
-  const { context, page } = await newVisitor(browser, { viewport: SMALL });
+  const visitor = await newVisitor(browser, { viewport: SMALL });
+  const { context, page } = visitor;
   const product = await firstProduct(page);
   for (const path of [...PAGES, product]) {
     await page.goto(demo.edgeUrl + path);
-    await page.waitForLoadState("networkidle");
+    await atRest(visitor);
     for (const opened of [false, true]) {
       if (opened) await page.locator("#panel-toggle").click();
       const { content, screen } = await page.evaluate(() => ({
@@ -141,9 +149,10 @@ async function firstProduct(page) {
 test("in the dark the shop is dark, and can be read", async () => {
   const seen = {};
   for (const colorScheme of ["light", "dark"]) {
-    const { context, page } = await newVisitor(browser, { colorScheme });
+    const visitor = await newVisitor(browser, { colorScheme });
+    const { context, page } = visitor;
     await page.goto(`${demo.edgeUrl}/`);
-    await page.waitForLoadState("networkidle");
+    await atRest(visitor);
     seen[colorScheme] = { picture: await page.screenshot(), ...(await page.evaluate(brightness)) };
     await context.close();
   }

@@ -1,7 +1,14 @@
 //! Step 4: she comes back without logging in. The page that leaves the edge holds the offer, nothing
 //! flickers, and the page's second slot is decided in the browser as the edge would.
 
-import { layoutShift, listStorage, newVisitor, shiftLayout, waitForOffer } from "../browser.mjs";
+import {
+  atRest,
+  layoutShift,
+  listStorage,
+  newVisitor,
+  shiftLayout,
+  waitForOffer,
+} from "../browser.mjs";
 import { callEdge, DEVICE_COOKIE, explain, fetchPage } from "../edge.mjs";
 import { placementIn, stateIn } from "../html.mjs";
 import { PERSON } from "./heroine.mjs";
@@ -92,7 +99,7 @@ async function proveNoFlicker({ demo }, step, visitor) {
   await page.goto(`${demo.edgeUrl}/`);
   const tip = await waitForOffer(page, "tip", "tip_loyal");
   step.prove("the page's second slot is filled for her too", tip.offer === "tip_loyal", tip);
-  await page.waitForLoadState("networkidle");
+  await atRest(visitor);
   await page.locator('[data-selvedge="tip"]').scrollIntoViewIfNeeded();
   const shift = await layoutShift(page);
   step.prove("cumulative layout shift is 0", shift === 0, `it is ${shift}`);
@@ -122,8 +129,9 @@ async function cookieValue({ context }) {
   return cookies.find(({ name }) => name === DEVICE_COOKIE)?.value;
 }
 
-async function proveSameDecision({ demo, device }, step, { page, requests }) {
-  await page.waitForLoadState("networkidle");
+async function proveSameDecision({ demo, device }, step, visitor) {
+  const { page, requests } = visitor;
+  await atRest(visitor);
   const loaded = requests.map((request) => new URL(request.url()).pathname);
   step.prove(
     "the core came as Wasm and the slice as bytes, so the page can decide by itself",

@@ -11,8 +11,11 @@ async function choose(purposes) {
   if (!after) return null;
   known = after;
   await refreshSlots(before, after);
-  document.dispatchEvent(new CustomEvent("shop:consent", { detail: { before, after } }));
-  return after;
+  // Somebody who chose again meanwhile sees the later choice, not this one.
+  if (known === after) {
+    document.dispatchEvent(new CustomEvent("shop:consent", { detail: { before, after } }));
+  }
+  return known;
 }
 
 /** Nothing personal stays on the screen after a withdrawal, whatever else fails. */
@@ -82,8 +85,12 @@ export async function startPrivacy() {
       said.textContent = [allowed ? "yes" : "no", reason].filter(Boolean).join(", ");
     }
   }
+  let saves = 0;
   async function save(purposes, said) {
+    saves += 1;
+    const mine = saves;
     const after = await choose(purposes);
+    if (mine !== saves) return;
     if (!after) {
       status.textContent = "That could not be saved. Please try again.";
       return;

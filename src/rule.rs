@@ -25,7 +25,9 @@ mod version;
 /// What the compiler builds an image with.
 #[cfg(feature = "compile")]
 pub(crate) mod draft {
-    pub(crate) use super::calendar::{duration_in_range, format_duration, format_time, part_named};
+    pub(crate) use super::calendar::{
+        duration_in_range, format_duration, format_time, parse_duration, part_named,
+    };
     pub(crate) use super::eval::Constant;
     pub(crate) use super::image::{Column, Image, Node, Op};
     pub(crate) use super::number::{double_key, to_double, to_int};

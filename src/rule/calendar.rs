@@ -188,6 +188,7 @@ pub fn parse_time(text: &str) -> Option<i64> {
 
 /// A length such as `1h30m`, `-1.5s`, `250ms`, to milliseconds. None where it is none, is too
 /// long, or asks for less than a millisecond.
+#[cfg(feature = "compile")]
 pub fn parse_duration(text: &str) -> Option<i64> {
     let mut from = Reader(text.as_bytes());
     let negative = text.starts_with('-');
@@ -319,6 +320,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "compile")]
     fn durations_are_read_with_their_units() {
         for (text, ms) in [
             ("0", Some(0)),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::calendar::{
-    duration_in_range, parse_duration, parse_time, part_of_duration, part_of_time, time_in_range,
+    duration_in_range, parse_time, part_of_duration, part_of_time, time_in_range,
 };
 use super::image::Op;
 use super::number::{to_double, to_int, whole};
@@ -292,9 +292,7 @@ impl<'r> Made<'r> {
                 let from = self.str(text);
                 match op {
                     Op::ToInt => parse_int(from).map(Val::Int),
-                    Op::ToBool => parse_bool(from).map(Val::Bool),
                     Op::ToTimestamp => parse_time(from).map(Val::Timestamp),
-                    Op::ToDuration => parse_duration(from).map(Val::Duration),
                     Op::ToVersion => Version::parse(from).map(|_| Val::Version(text)),
                     _ => return Err(Code::NoOverload),
                 }
@@ -331,14 +329,6 @@ fn occurs(mut text: &[u8], part: &[u8]) -> bool {
 fn truncated(v: f64) -> Option<i64> {
     let int = to_int(v);
     (!v.is_nan() && int != i64::MIN && int != i64::MAX).then_some(int)
-}
-
-fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "true" | "True" | "TRUE" | "t" | "1" => Some(true),
-        "false" | "False" | "FALSE" | "f" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 fn parse_int(text: &str) -> Option<i64> {

@@ -8,7 +8,8 @@ use super::regex;
 use super::schema::History;
 use super::types::Type;
 use crate::rule::draft::{
-    Kind, Op, duration_in_range, format_duration, format_time, part_named, to_double,
+    Kind, Op, duration_in_range, format_duration, format_time, parse_duration, part_named,
+    to_double,
 };
 
 /// Names that are called by themselves.
@@ -340,6 +341,9 @@ impl Checker<'_> {
             "duration" => (Op::ToDuration, Type::Duration),
             _ => (Op::ToVersion, Type::Version),
         };
+        if let Some(node) = self.literal_conversion(op, &typed, of) {
+            return Typed { node, ty };
+        }
         let known = match (op, &typed.ty) {
             (_, Type::Dyn) => true,
             (_, from) if *from == ty => true,
@@ -347,16 +351,13 @@ impl Checker<'_> {
             (Op::ToDouble, from) => *from == Type::Int,
             (Op::ToText, from) => matches!(from, Type::Int | Type::Bool | Type::Version),
             (Op::ToTimestamp, from) => matches!(from, Type::Text | Type::Int),
-            (Op::ToBool | Op::ToDuration | Op::ToVersion, from) => *from == Type::Text,
+            (Op::ToVersion, from) => *from == Type::Text,
             _ => false,
         };
-        if let Some(node) = self.literal_conversion(op, &typed, of) {
-            return Typed { node, ty };
-        }
         if !known {
             let literal_only = matches!(
                 (op, &typed.ty),
-                (Op::ToDouble, Type::Text)
+                (Op::ToDouble | Op::ToBool | Op::ToDuration, Type::Text)
                     | (Op::ToText, Type::Double | Type::Timestamp | Type::Duration)
             );
             let from = typed.ty.name();
@@ -373,27 +374,29 @@ impl Checker<'_> {
     /// Conversions whose code is too large for a page, of literals.
     fn literal_conversion(&mut self, op: Op, typed: &Typed, of: &Expr) -> Option<u32> {
         let graph = &mut self.compiler.graph;
-        if op == Op::ToDouble
-            && let Some(text) = graph.as_text(typed.node)
-        {
-            return Some(match text.parse::<f64>() {
-                Ok(v) => graph.double(v),
-                Err(_) => {
-                    let message = "this is not a number".to_owned();
-                    self.error(CelError::new("bad_literal", of.place, message)).node
-                }
-            });
+        if op == Op::ToText {
+            let text = match graph.as_literal(typed.node)? {
+                Literal::Double(v) => format_double(v),
+                Literal::Timestamp(v) => format_time(v),
+                Literal::Duration(v) => format_duration(v),
+                _ => return None,
+            };
+            return Some(graph.text(Op::Text, &text));
         }
-        if op != Op::ToText {
-            return None;
-        }
-        let text = match graph.as_literal(typed.node)? {
-            Literal::Double(v) => format_double(v),
-            Literal::Timestamp(v) => format_time(v),
-            Literal::Duration(v) => format_duration(v),
+        let text = graph.as_text(typed.node)?.to_owned();
+        let (node, what) = match op {
+            Op::ToDouble => (text.parse().ok().map(|v| graph.double(v)), "number"),
+            Op::ToBool => (bool_of(&text).map(|v| graph.bool(v)), "bool"),
+            Op::ToDuration => {
+                let ms = parse_duration(&text);
+                (ms.map(|ms| graph.int(Op::Duration, ms)), "duration in milliseconds and up")
+            }
             _ => return None,
         };
-        Some(graph.text(Op::Text, &text))
+        Some(node.unwrap_or_else(|| {
+            let message = format!("`{}` is no {what}", text.escape_debug());
+            self.error(CelError::new("bad_literal", of.place, message)).node
+        }))
     }
 
     /// `days(30)`.
@@ -592,6 +595,15 @@ fn history_named(name: &str) -> Option<(History, bool)> {
         "distinct" => (History::Distinct, true),
         _ => return None,
     })
+}
+
+/// As CEL reads bools.
+fn bool_of(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "1" => Some(true),
+        "false" | "False" | "FALSE" | "f" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// `UTC`, `+02:00`, `-09:30`, `02:00`.

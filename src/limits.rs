@@ -144,3 +144,33 @@ pub const EXPERIMENTS: usize = 1_000;
 pub const VARIANTS: usize = 32;
 /// Experiments in a row of prerequisites.
 pub const PREREQUISITES: usize = 8;
+
+/// Bytes of one condition's source. The longest that we saw in the wild took about two thousand.
+pub const CONDITION_BYTES: usize = 16 * 1024;
+/// Brackets within brackets in a condition, and conditionals within conditionals. CEL asks for at
+/// least 12.
+pub const CONDITION_NESTING: usize = 64;
+/// Levels of a condition's tree; `a + b + c` has one more for each term.
+pub const CONDITION_HEIGHT: usize = 128;
+/// Levels of a condition with those of the audiences that it asks for.
+pub const CONDITION_LEVELS: u32 = 250;
+/// Levels that are evaluated: twice what the compiler lets pass, so that only a damaged image
+/// meets it.
+pub const CONDITION_DEPTH: u32 = 512;
+/// Steps that one predicate may take: list entries looked at, sixteenths of texts, nodes. A
+/// condition over the longest list that is kept takes a few hundred.
+pub const CONDITION_STEPS: usize = 100_000;
+/// Numbers of one pattern's program: a pattern in a condition takes a few dozen to a few hundred.
+pub const PATTERN_NUMBERS: usize = 4_000;
+/// Groups within groups of a pattern.
+pub const PATTERN_NESTING: usize = 32;
+/// Repetitions that a pattern writes out, as in RE2.
+pub const PATTERN_REPEATS: u32 = 1_000;
+/// Rules of one block of an index. A row of a table takes 128 bytes then, and the words that a
+/// decision reads first take one cache line.
+pub const INDEX_BLOCK: usize = 1_024;
+/// Rows of one table of an index; the predicates beyond are asked of the rules that are left
+/// instead, so that memory grows with the number of rules whatever they look at.
+pub const INDEX_ROWS: u32 = 1_024;
+/// Conjuncts of one rule, with those of the audiences that it requires, that an index looks into.
+pub const INDEX_CONJUNCTS: usize = 256;

@@ -635,3 +635,16 @@ fn a_rule_tells_the_slots_that_it_reads() {
     paths.sort_unstable();
     assert_eq!(paths, ["now", "profile.app_version", "profile.sizes", "profile.tier"]);
 }
+
+#[test]
+fn the_examples_of_the_reference_compile() {
+    let reference = include_str!("../docs/reference/conditions.md");
+    let (_, examples) = reference.split_once("```cel\n").expect("examples");
+    let (examples, _) = examples.split_once("```").expect("their end");
+    let mut compiler = Compiler::new(schema());
+    compiler.declare_audience("loyal", "profile.tier == 'gold'");
+    for example in examples.lines() {
+        assert_eq!(compiler.condition(example).err(), None, "{example}");
+    }
+    assert!(examples.lines().count() >= 5);
+}

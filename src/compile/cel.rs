@@ -35,15 +35,11 @@ use error::Place;
 pub use error::closest;
 use graph::Graph;
 use keys::Literal;
-pub use parse::{HEIGHT, NESTING, SOURCE_BYTES};
 pub use schema::{ComputedRequest, History, Schema};
 use types::Type;
 
 use crate::rule::draft::Op;
 use crate::rule::{GroupId, Kind, RuleId, Rules, Slot, Span};
-
-/// Levels of one condition with those of the audiences that it asks for.
-pub const LEVELS: u32 = 250;
 
 /// Compiles the conditions of one workspace.
 #[derive(Default)]

@@ -1,6 +1,8 @@
 //! Evaluates the expression graph. Total and bounded: every evaluation has a number of steps and
 //! a depth, and whatever goes wrong is a value. It must never know of groups or of ranks.
 
+use crate::limits::{CONDITION_DEPTH, CONDITION_STEPS};
+
 use super::facts::{Facts, MISSING};
 use super::image::{Column, Node, Op};
 use super::number::to_double;
@@ -9,13 +11,6 @@ use super::pattern::{Threads, is_match};
 use super::truth::{Code, Fail, Truth};
 use super::value::Value;
 use super::{Rules, Slot};
-
-/// Steps that one predicate may take: list entries looked at, sixteenths of texts, nodes. A
-/// condition over the longest list that is kept takes a few hundred.
-const STEPS: usize = 100_000;
-/// Nesting of nodes that is evaluated; twice what the compiler lets pass, so that only a damaged
-/// image meets it.
-const DEPTH: u32 = 512;
 
 /// What one decision has found out so far, and memory that the next one uses again.
 #[derive(Clone, Debug, Default)]
@@ -66,13 +61,20 @@ type Outcome<'r> = Result<Val<'r>, Fail>;
 
 impl<'r, 's> Run<'r, 's> {
     pub fn new(rules: &'r Rules, facts: &'r Facts, scratch: &'s mut Scratch) -> Self {
-        Self { rules, facts, scratch, made: Made::default(), steps: STEPS, depth: DEPTH }
+        Self {
+            rules,
+            facts,
+            scratch,
+            made: Made::default(),
+            steps: CONDITION_STEPS,
+            depth: CONDITION_DEPTH,
+        }
     }
 
     /// What a conjunct comes to. Each has its own number of steps, so that it comes to the same
     /// whatever was evaluated before it.
     pub fn truth(&mut self, node: u32) -> Truth {
-        self.steps = STEPS;
+        self.steps = CONDITION_STEPS;
         truth_of(self.eval(node, None))
     }
 
@@ -264,7 +266,7 @@ impl<'r, 's> Run<'r, 's> {
         let Some(node) = predicates.get(place) else {
             return Truth::Error(Code::BadImage);
         };
-        let steps = std::mem::replace(&mut self.steps, STEPS);
+        let steps = std::mem::replace(&mut self.steps, CONDITION_STEPS);
         let truth = truth_of(self.eval(*node, None));
         self.steps = steps;
         let memo = &mut self.scratch.memo;

@@ -10,19 +10,13 @@
 
 use std::ops::ControlFlow;
 
+use crate::limits::{INDEX_BLOCK, INDEX_CONJUNCTS, INDEX_ROWS};
+
 use super::eval::{Run, Scratch, at};
 use super::facts::Facts;
 use super::image::{Column, Image, Op};
 use super::truth::Truth;
 use super::{RuleId, Rules};
-
-/// Rules of one block. A row of a table takes 128 bytes then, and its first words one cache line.
-const BLOCK: usize = 1_024;
-/// Rows of one table; the predicates beyond are asked of the rules that are left instead, so that
-/// memory grows with the number of rules whatever they look at.
-const ROWS: u32 = 1_024;
-/// Conjuncts of one rule, with those of the audiences that it requires, that are looked into.
-const CONJUNCTS: usize = 256;
 
 /// The rules of one group.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +82,7 @@ struct Builder {
 impl Index {
     pub fn new(rules: &Rules, members: &[u32]) -> Self {
         let mut index = Self::default();
-        for block in members.chunks(BLOCK) {
+        for block in members.chunks(INDEX_BLOCK) {
             index.add_block(rules, block);
         }
         index
@@ -156,7 +150,7 @@ impl Index {
                     }
                 }
             }
-            first += BLOCK;
+            first += INDEX_BLOCK;
         }
         scratch.rows = rows;
     }
@@ -209,7 +203,7 @@ impl Builder {
             match node {
                 Some(node) if node.op == Op::And => {
                     let children = rules.image.args_of(node).unwrap_or(&[]);
-                    if found.len() + open.len() + children.len() <= CONJUNCTS {
+                    if found.len() + open.len() + children.len() <= INDEX_CONJUNCTS {
                         open.extend(children.iter().rev().filter(|child| **child < inner));
                     } else {
                         found.push(place);
@@ -232,7 +226,8 @@ impl Builder {
         let earlier = latest.checked_sub(1).and_then(|place| self.looks.get_mut(place));
         let earlier = earlier.filter(|look| look.rule == rule);
         // Of a list, two predicates may hold through different entries.
-        let full = cuts.saturating_add(u32::try_from(bounds.len()).unwrap_or(ROWS)) > ROWS;
+        let full =
+            cuts.saturating_add(u32::try_from(bounds.len()).unwrap_or(INDEX_ROWS)) > INDEX_ROWS;
         if full || (earlier.is_some() && rules.is_list(key.slot)) {
             return false;
         }

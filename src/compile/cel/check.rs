@@ -1,11 +1,12 @@
 //! Types and lowers an expression: from the syntax tree to the graph, with every mistake that can
 //! be told at once. It must never know what the condition is for.
 
+use super::Compiler;
 use super::ast::{Expr, Form};
 use super::error::{CelError, Place, closest};
 use super::keys::{Absent, KeyDef, Literal, all_keys, keys_where, mirrored};
 use super::types::Type;
-use super::{Compiler, LEVELS};
+use crate::limits::CONDITION_LEVELS;
 use crate::rule::draft::{Code, Kind, Node, Op, Version};
 
 /// A lowered expression.
@@ -41,8 +42,9 @@ impl<'c> Checker<'c> {
                 let message = format!("this always fails: {}", reason(code));
                 self.errors.push(CelError::new("always_fails", place, message));
             }
-            if roots.iter().any(|root| graph.height(*root) > LEVELS) {
-                let message = format!("with its audiences this has more than {LEVELS} levels");
+            if roots.iter().any(|root| graph.height(*root) > CONDITION_LEVELS) {
+                let message =
+                    format!("with its audiences this has more than {CONDITION_LEVELS} levels");
                 self.errors.push(CelError::new("too_deep", place, message));
             }
         }

@@ -4,13 +4,7 @@
 use super::ast::{Call, Expr, Form};
 use super::error::{CelError, Place};
 use super::lex::{Token, tokens};
-
-/// Bytes of one source. The longest condition that we saw in the wild took about two thousand.
-pub const SOURCE_BYTES: usize = 16 * 1024;
-/// Brackets within brackets, and conditionals within conditionals. CEL asks for at least 12.
-pub const NESTING: usize = 64;
-/// Levels of the tree; `a + b + c` has one more for each term.
-pub const HEIGHT: usize = 128;
+use crate::limits::{CONDITION_BYTES, CONDITION_HEIGHT, CONDITION_NESTING};
 
 /// Names that CEL keeps for itself.
 const RESERVED: [&str; 17] = [
@@ -34,9 +28,9 @@ const RESERVED: [&str; 17] = [
 ];
 
 pub(super) fn parse(source: &str) -> Result<Expr, CelError> {
-    if source.len() > SOURCE_BYTES {
+    if source.len() > CONDITION_BYTES {
         let message =
-            format!("the source has {} bytes, at most {SOURCE_BYTES} are read", source.len());
+            format!("the source has {} bytes, at most {CONDITION_BYTES} are read", source.len());
         return Err(CelError::new("source_too_long", Place::default(), message));
     }
     let mut parser = Parser { tokens: tokens(source)?, next: 0, nesting: 0 };
@@ -115,8 +109,8 @@ impl Parser {
     /// Makes a node over its parts, unless the tree grows too high.
     fn node(&self, form: Form, place: Place, parts: &[usize]) -> Result<Expr, CelError> {
         let height = parts.iter().max().copied().unwrap_or(0) + 1;
-        if height > HEIGHT {
-            let message = format!("the expression has more than {HEIGHT} levels");
+        if height > CONDITION_HEIGHT {
+            let message = format!("the expression has more than {CONDITION_HEIGHT} levels");
             return Err(CelError::new("too_deep", place, message));
         }
         Ok(Expr { form, place, height })
@@ -127,8 +121,8 @@ impl Parser {
         of: impl FnOnce(&mut Self) -> Result<T, CelError>,
     ) -> Result<T, CelError> {
         self.nesting += 1;
-        if self.nesting > NESTING {
-            let message = format!("more than {NESTING} levels of nesting");
+        if self.nesting > CONDITION_NESTING {
+            let message = format!("more than {CONDITION_NESTING} levels of nesting");
             return Err(CelError::new("too_deep", self.place(), message));
         }
         let result = of(self);

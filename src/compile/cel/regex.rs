@@ -1,16 +1,11 @@
 //! Regular expressions to programs: the part of RE2's syntax that decides whether a text matches,
 //! bounded in size and nesting. It must never know the text.
 
+use crate::limits::{PATTERN_NESTING, PATTERN_NUMBERS, PATTERN_REPEATS};
 use crate::rule::draft::pattern::{
     BOUNDARY, END, JUMP, MATCH, NO_BOUNDARY, ONE, OTHER, SPLIT, START,
 };
 
-/// Numbers of one program: a pattern in a condition takes a few dozen to a few hundred.
-pub const PROGRAM: usize = 4_000;
-/// Groups within groups.
-const NESTING: usize = 32;
-/// Repetitions that are written out, as in RE2.
-const REPEATS: u32 = 1_000;
 const LAST: u32 = char::MAX as u32;
 
 /// What is wrong with a pattern, and at which byte of it.
@@ -132,7 +127,9 @@ impl Parser<'_> {
             return Ok(None);
         };
         let most = if open { None } else { most };
-        if least > REPEATS || most.is_some_and(|most| most > REPEATS || most < least) {
+        if least > PATTERN_REPEATS
+            || most.is_some_and(|most| most > PATTERN_REPEATS || most < least)
+        {
             self.offset = start;
             return Err(self.error("a repetition is out of range"));
         }
@@ -204,7 +201,7 @@ impl Parser<'_> {
             }
         }
         self.nesting += 1;
-        if self.nesting > NESTING {
+        if self.nesting > PATTERN_NESTING {
             return Err(self.error("too many groups within groups"));
         }
         let inner = self.either()?;
@@ -433,7 +430,7 @@ fn emit(ast: &Ast, program: &mut Vec<u32>) -> Option<()> {
             }
         }
     }
-    (program.len() <= PROGRAM).then_some(())
+    (program.len() <= PATTERN_NUMBERS).then_some(())
 }
 
 /// Goes on right behind and at a place that is still to be told: where that is to be written.

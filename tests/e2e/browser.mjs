@@ -1,5 +1,5 @@
-//! Chromium for the tests: visitors with their own cookies, what a browser has stored, what moved on
-//! the page, and what it asked for. It must never know the story.
+//! Chromium for the tests: visitors with their own cookies, what a browser has stored, what moved
+//! on the page, and what it asked for. It must never know the story.
 
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";

@@ -1,5 +1,5 @@
-//! Requests that no browser makes for us: raw bytes with one cookie, calls of the page's routes, and
-//! the routes behind the secret keys. It must never follow a redirect or keep a cookie.
+//! Requests that no browser makes for us: raw bytes with one cookie, calls of the page's routes,
+//! and the routes behind the secret keys. It must never follow a redirect or keep a cookie.
 
 import { createPrivateKey, randomUUID, sign } from "node:crypto";
 import { request } from "node:http";

@@ -3,8 +3,8 @@
 //!
 //!     node tests/e2e/story.mjs --demo .selvedge/demo.json --shots FOLDER [--pictures FOLDER]
 //!
-//! `--shots` saves a picture of every step, `--pictures` the two that the README shows. The demo must
-//! be a fresh one: the story ends with the erasure of its heroine, who never returns.
+//! `--shots` saves a picture of every step, `--pictures` the two that the README shows. The demo
+//! must be a fresh one: the story ends with the erasure of its heroine, who never returns.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

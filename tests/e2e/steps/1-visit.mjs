@@ -30,8 +30,8 @@ export async function play(story, step) {
   const afterVisit = await readQuietRows(demo.folder);
   const left = came(before, afterVisit);
   step.prove(
-    `of the ${afterVisit.length} rows of the Durable Objects and the central store none came with ` +
-      "her visit",
+    `of the ${afterVisit.length} rows of the Durable Objects and the central store none came ` +
+      "with her visit",
     left.length === 0,
     shown(left),
   );

@@ -1,5 +1,5 @@
-//! Step 4: she comes back without logging in. The page that leaves the edge holds the offer, nothing
-//! flickers, and the page's second slot is decided in the browser as the edge would.
+//! Step 4: she comes back without logging in. The page that leaves the edge holds the offer,
+//! nothing flickers, and the page's second slot is decided in the browser as the edge would.
 
 import {
   atRest,

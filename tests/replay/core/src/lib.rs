@@ -1,6 +1,6 @@
-//! The core as Wasm for tests: a trace's bytes in, the outcome's bytes out, and the functions behind
-//! the vectors. Tests load it in Node, workerd and Chromium; it must never be part of what a visitor
-//! loads.
+//! The core as Wasm for tests: a trace's bytes in, the outcome's bytes out, and the functions
+//! behind the vectors. Tests load it in Node, workerd and Chromium; it must never be part of what a
+//! visitor loads.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use selvedge::consent::json::{JsonOptions, decode_json};

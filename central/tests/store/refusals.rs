@@ -63,6 +63,23 @@ async fn bad_requests_have_their_status_and_code() {
             "blocked_identifier",
         ),
         ("POST", "/sync/v1/push", JSON, "{}".into(), 400, "bad_shape"),
+        ("POST", "/sync/v1/erase", JSON, "{}".into(), 400, "bad_shape"),
+        (
+            "POST",
+            "/sync/v1/erase",
+            JSON,
+            json!({ "wireVersion": 9, "profile": "x" }).to_string(),
+            400,
+            "wire_version",
+        ),
+        (
+            "POST",
+            "/sync/v1/erase",
+            JSON,
+            json!({ "wireVersion": 1, "profile": "C-1" }).to_string(),
+            400,
+            "bad_profile_name",
+        ),
         (
             "POST",
             "/sync/v1/push",

@@ -78,8 +78,8 @@ pub(super) fn erase(state: &mut State, turn: &mut Turn<'_>) -> Reply {
     Reply::Done
 }
 
-/// Erases for the subject, who knows of no second place to ask: the central store is told. Where the
-/// object was erased before, or its profile moved on, somebody else answers for what is left.
+/// Erases for the subject, who knows of no second place to ask: the central store is told. Where
+/// the object was erased before, or its profile moved on, somebody else answers for what is left.
 pub(super) fn erase_everywhere(state: &mut State, turn: &mut Turn<'_>) -> Reply {
     if let (Body::Live(_), Some(name)) = (&state.body, &state.name) {
         turn.effects.push(Effect::EraseCentrally(name.clone()));

@@ -1,5 +1,5 @@
-// Nothing before consent: where a yes is needed first, a fresh visitor leaves no trace anywhere, and
-// the same listing finds every kind of trace once the defence is taken away.
+// Nothing before consent: where a yes is needed first, a fresh visitor leaves no trace anywhere,
+// and the same listing finds every kind of trace once the defence is taken away.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";

@@ -19,8 +19,8 @@ async function freePort() {
 }
 
 /**
- * `{edge, url, folder, restart, stop}`: the objects lie under `folder`/edge, and `restart` stops the
- * edge, lets `between` do what it likes with them, and starts the edge again at the same place.
+ * `{edge, url, folder, restart, stop}`: the objects lie under `folder`/edge, and `restart` stops
+ * the edge, lets `between` do what it likes with them, and starts it again at the same place.
  */
 export async function startBoth() {
   const folder = await mkdtemp(join(tmpdir(), "selvedge-both-"));

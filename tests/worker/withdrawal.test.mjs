@@ -52,7 +52,7 @@ async function assertGone(id, browser, what) {
   assert.deepEqual([purposes.profile, purposes.personalise], [false, false], what);
 }
 
-test("revoked, then merged with a profile that still holds the grant: it stays revoked", async () => {
+test("revoked, then merged with a profile that holds the grant: it stays revoked", async () => {
   // The other device said yes before, and never said anything else.
   const other = new Browser(both.edge);
   await other.allowAll();
@@ -68,7 +68,7 @@ test("revoked, then merged with a profile that still holds the grant: it stays r
   assert.deepEqual([later.consent.profile, later.consent.personalise], [false, false]);
 });
 
-test("a device that was linked before, and still holds the grant, brings nothing back", async () => {
+test("a device that was linked before and holds the grant brings nothing back", async () => {
   const browser = await customer("W-2");
   const other = new Browser(both.edge);
   await other.allowAll();
@@ -81,7 +81,7 @@ test("a device that was linked before, and still holds the grant, brings nothing
   await assertGone("W-2", other, "after its next login");
 });
 
-test("the confirming answer is generic, the slice is empty, traits and counters are gone", async () => {
+test("the confirming answer is generic, the slice empty, traits and counters gone", async () => {
   const browser = await customer("W-3");
   const before = (await held("W-3")).held.live;
   assert.ok(Object.keys(before.traits).length > 0 && Object.keys(before.series).length > 0);
@@ -197,7 +197,7 @@ test("old consent records of the central store do not outlive a withdrawal", asy
   await assertGone("W-8", browser, "after a grant of an older epoch");
 });
 
-test("a restored snapshot of the edge learns of the withdrawal from the central store", async (t) => {
+test("a restored snapshot of the edge learns of the withdrawal again", async (t) => {
   const browser = await customer("W-9");
   const snapshot = join(both.folder, "snapshot");
   await until(async () => (await held("W-9")).queued.length === 0, "all is pushed");

@@ -166,6 +166,7 @@ async fn every_route_but_health_needs_the_key() {
         ("GET", "/v1/erasures/x"),
         ("POST", "/sync/v1/push"),
         ("POST", "/sync/v1/hydrate"),
+        ("POST", "/sync/v1/erase"),
         ("GET", "/sync/v1/changes"),
     ];
     let wrong = [
@@ -196,5 +197,5 @@ async fn every_route_but_health_needs_the_key() {
     let answer = store.send(health.body(Full::default()).unwrap()).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["ok"]), (200, &json!(true)));
     let metrics = store.get("/metrics").await.text;
-    assert!(metrics.contains("selvedge_central_requests_refused_total 63\n"), "{metrics}");
+    assert!(metrics.contains("selvedge_central_requests_refused_total 70\n"), "{metrics}");
 }

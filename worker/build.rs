@@ -12,29 +12,40 @@ fn main() {
     println!("cargo::rerun-if-changed={}", page.join("manifest.json").display());
     println!("cargo::rerun-if-changed={}", page.join("tag.js").display());
     println!("cargo::rerun-if-changed={}", page.join("stub.js").display());
-    let (module, wasm, tag) = match built(&page) {
+    let Built { module, wasm, tag, signals } = match built(&page) {
         Some(built) => built,
         None => {
             println!("cargo::warning=the page is not built; run `cargo xtask build tag`");
-            let module = module(false, "0000000000000000.wasm", "", "");
-            (module, Vec::new(), Vec::new())
+            let module = module(false, "0000000000000000.wasm", "", "", "0000000000000000.js");
+            Built { module, wasm: Vec::new(), tag: Vec::new(), signals: Vec::new() }
         }
     };
     fs::write(out.join("core.wasm"), wasm).expect("OUT_DIR is writable");
     fs::write(out.join("tag.js"), tag).expect("OUT_DIR is writable");
+    fs::write(out.join("signals.js"), signals).expect("OUT_DIR is writable");
     let stub = fs::read_to_string(page.join("stub.js")).unwrap_or_default();
     fs::write(out.join("stub.js"), stub).expect("OUT_DIR is writable");
     fs::write(out.join("page.rs"), module).expect("OUT_DIR is writable");
 }
 
-fn built(page: &Path) -> Option<(String, Vec<u8>, Vec<u8>)> {
+struct Built {
+    module: String,
+    wasm: Vec<u8>,
+    tag: Vec<u8>,
+    signals: Vec<u8>,
+}
+
+fn built(page: &Path) -> Option<Built> {
     let manifest = fs::read_to_string(page.join("manifest.json")).ok()?;
     let name = field(&manifest, "wasm")?;
     let wasm = fs::read(page.join(&name)).ok()?;
     let tag = fs::read(page.join("tag.js")).ok()?;
-    let module =
-        module(true, &name, &field(&manifest, "integrity")?, &field(&manifest, "tagIntegrity")?);
-    Some((module, wasm, tag))
+    let signals_name = field(&manifest, "signals")?;
+    let signals = fs::read(page.join(&signals_name)).ok()?;
+    let integrity = field(&manifest, "integrity")?;
+    let tag_integrity = field(&manifest, "tagIntegrity")?;
+    let module = module(true, &name, &integrity, &tag_integrity, &signals_name);
+    Some(Built { module, wasm, tag, signals })
 }
 
 /// The manifest is ours and flat, with strings that hold no quote: no JSON parser is needed.
@@ -44,7 +55,7 @@ fn field(manifest: &str, name: &str) -> Option<String> {
     rest.split_once('"').map(|(value, _)| value.to_owned())
 }
 
-fn module(built: bool, name: &str, integrity: &str, tag_integrity: &str) -> String {
+fn module(built: bool, name: &str, integrity: &str, tag_integrity: &str, signals: &str) -> String {
     format!(
         r#"
 /// False for the stand-ins of a checkout where the page was never built.
@@ -59,6 +70,9 @@ pub const TAG_INTEGRITY: &str = {tag_integrity:?};
 /// The queue that stands in for the tag until it has loaded.
 pub const STUB_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/stub.js"));
 pub const TAG_JS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tag.js"));
+/// The file name of what hears consent platforms, made of its content.
+pub const SIGNALS_NAME: &str = {signals:?};
+pub const SIGNALS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/signals.js"));
 "#
     )
 }

@@ -12,12 +12,23 @@ const RETRY_FIRST_MS = 2_000;
 const RETRY_LAST_MS = 5 * 60_000;
 
 export type Choices = Partial<Record<Purpose, boolean>>;
+/** What a consent platform says, in the frameworks' own strings; `google` by Google's keys. */
+export type Strings = {
+  tcf?: string;
+  gpp?: string;
+  usPrivacy?: string;
+  google?: Record<string, string>;
+};
 /** What another tab of this site says. */
 type News = { consent: ConsentAnswer } | { identity: true };
+/** What the visitor saw, or what their platform says; `repeated` where that is nothing new. */
+export type Shown = { banner?: string; strings?: Strings; repeated?: boolean };
 
 let known: ConsentAnswer | null = null;
-/** Purposes refused in this page that the edge has not confirmed; they hold whatever it says. */
-const refused = new Set<Purpose>();
+/** Purposes refused in this page that the edge has not confirmed, with the call that refused them;
+ *  they hold whatever it says. */
+const refused = new Map<Purpose, number>();
+let calls = 0;
 /** Grows with every answer taken, so that a slow read does not overwrite a newer choice. */
 let turn = 0;
 let failures = 0;
@@ -79,14 +90,22 @@ export async function readConsent(): Promise<ConsentAnswer> {
   return known;
 }
 
-/** Makes a choice. A no holds in this page at once, whatever the network does. */
-export function choose(choices: Choices, banner: string): Promise<ConsentAnswer> {
+/** Makes a choice. A no holds in this page at once, whatever the network does. What strings say
+ *  only the edge knows: until it has answered, they refuse what they may speak of. */
+export function choose(
+  choices: Choices,
+  { banner = "", strings, repeated }: Shown,
+): Promise<ConsentAnswer> {
+  calls += 1;
+  const mine = calls;
   const said = PURPOSES.filter((purpose) => typeof choices[purpose] === "boolean");
-  const body = { choices: Object.fromEntries(said.map((p) => [p, choices[p]])), banner };
+  const body = { choices: Object.fromEntries(said.map((p) => [p, choices[p]])), banner, strings };
   const sent = choosing.then(async () => {
     type Answer = ConsentAnswer & { decisions?: Decision[] };
     const { decisions, ...answer } = await ask<Answer>("/v1/consent", body);
-    for (const purpose of said) refused.delete(purpose);
+    for (const purpose of strings ? PURPOSES : said) {
+      if ((refused.get(purpose) ?? 0) <= mine) refused.delete(purpose);
+    }
     take(answer);
     confirmed = decisions ?? [];
     const now = known as ConsentAnswer;
@@ -94,8 +113,8 @@ export function choose(choices: Choices, banner: string): Promise<ConsentAnswer>
     return now;
   });
   choosing = sent.catch(() => {});
-  for (const purpose of said) {
-    if (!choices[purpose]) refused.add(purpose);
+  for (const purpose of PURPOSES) {
+    if (choices[purpose] === false || (strings && !repeated)) refused.set(purpose, mine);
   }
   if (known) take(known);
   return sent;
@@ -150,7 +169,7 @@ function narrowed(answer: ConsentAnswer): ConsentAnswer {
   const no = (purpose: Purpose, reason: Reason) => {
     if (now.purposes[purpose]) now = deny(now, purpose, reason);
   };
-  for (const purpose of refused) no(purpose, "denied_by_device");
+  for (const purpose of refused.keys()) no(purpose, "denied_by_device");
   if ((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) {
     no("share", "denied_by_gpc");
     if (now.reasons.personalise === "allowed_by_region") no("personalise", "denied_by_gpc");

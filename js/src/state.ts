@@ -28,7 +28,7 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /v1/consent` | | `ConsentAnswer` |
-//! | `POST /v1/consent` | `{choices: {PURPOSE: boolean}, banner: string}` | `ConsentAnswer`, with `decisions` of the placements that the edge fills as they are now |
+//! | `POST /v1/consent` | `{choices: {PURPOSE: boolean}, banner: string, strings?: {tcf?, gpp?, usPrivacy?, google?: {KEY: string}}}` | `ConsentAnswer`, with `decisions` of the placements that the edge fills as they are now |
 //! | `POST /v1/login` | `{token}` | `LoginAnswer` |
 //! | `POST /v1/logout` | `{}` | any |
 //! | `POST /v1/batch` | `{batch: [{type, messageId, event/name/userId, timestamp, properties/traits}], sentAt}` | any; 429 and 5xx are tried again |

@@ -2,6 +2,7 @@
 //! changes from page to page, so that a content security policy can name its hash. It must never
 //! send anything or look at the visitor.
 
+import { deny } from "./google.ts";
 import type { Stub, StubCall } from "./tag.ts";
 
 (() => {
@@ -19,5 +20,9 @@ import type { Stub, StubCall } from "./tag.ts";
         if (calls.length < 500) calls.push([name, args, resolve, reject]);
       });
   }
+  // Where the site's own line asks for it: `<script src="/_selvedge/stub.js" data-google>`.
+  const regions = document.currentScript?.dataset.google;
+  stub.google = regions !== undefined;
+  if (stub.google) deny(regions);
   page.selvedge = stub;
 })();

@@ -8,6 +8,8 @@ import {
   choose,
   identityChanged,
   readConsent,
+  type Shown,
+  type Strings,
   settled,
   startConsent,
   takeConfirmed,
@@ -25,11 +27,11 @@ import {
 import { startMeasuring, watch } from "./measure.ts";
 import { add, consentSettled, drop, flush, startQueue } from "./queue.ts";
 import { clear, placements, show } from "./render.ts";
-import { readState } from "./state.ts";
+import { BASE, readState } from "./state.ts";
 import { ask } from "./transport.ts";
 import type { ConsentAnswer, LoginAnswer, PageDecision } from "./types.gen.ts";
 
-export type { Choices, ConsentAnswer, Decision, LoginAnswer };
+export type { Choices, ConsentAnswer, Decision, LoginAnswer, Strings };
 
 /** A call that the stub kept: method, arguments, and how to answer. */
 export type StubCall = [
@@ -44,6 +46,8 @@ export interface Stub {
   calls: StubCall[];
   ready: Promise<void>;
   open: () => void;
+  /** Whether Google's tags are told; see `google.ts`. */
+  google?: boolean;
   [method: string]: unknown;
 }
 
@@ -96,9 +100,9 @@ const api = {
     }
   },
 
-  /** The consent as it stands; with choices, makes them first. */
-  consent(choices?: Choices, { banner = "" } = {}): Promise<ConsentAnswer> {
-    return choices ? choose(choices, banner) : readConsent();
+  /** The consent as it stands; with choices, or strings of a consent platform, makes them first. */
+  consent(choices?: Choices, more: Shown = {}): Promise<ConsentAnswer> {
+    return choices ? choose(choices, more) : readConsent();
   },
 
   /** Which offer to show in a placement; with `trace`, why each other lost. Changes no page. */
@@ -171,10 +175,33 @@ function otherTabChangedIdentity(): void {
   void redecide();
 }
 
+/** The name of the file that hears consent platforms, and its integrity. */
+declare const SELVEDGE_SIGNALS: string;
+declare const SELVEDGE_SIGNALS_INTEGRITY: string;
+const PLATFORMS = ["__tcfapi", "__gpp", "__uspapi", "dataLayer"];
+const { nonce } = document.currentScript ?? {};
+let hearing = false;
+
+/** Fetches what hears consent platforms, once a page has one. */
+function hearPlatforms(): void {
+  if (hearing || !(stub?.google || PLATFORMS.some((name) => name in window))) return;
+  hearing = true;
+  // An import cannot name a hash, but it takes what a preload with one has brought.
+  const link = document.createElement("link");
+  link.rel = "modulepreload";
+  link.href = `${BASE}/${SELVEDGE_SIGNALS}`;
+  link.integrity = SELVEDGE_SIGNALS_INTEGRITY;
+  if (nonce) link.nonce = nonce;
+  link.onload = () => import(link.href);
+  document.head.append(link);
+}
+
 async function start(stub: Stub | undefined): Promise<void> {
   startDecisions(state);
   startQueue(sliceIsStale);
   startMeasuring();
+  hearPlatforms();
+  addEventListener("load", hearPlatforms);
   await startConsent(state?.consent, consentChanged, otherTabChangedIdentity);
   for (const decision of state?.decisions ?? []) tell("decision", decision);
   watch();

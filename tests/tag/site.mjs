@@ -56,14 +56,14 @@ export function decision(placement, offer, fields, more = {}) {
   };
 }
 
-export function page({ body = "", state, early = "", tag = "/_selvedge/tag.js" } = {}) {
+export function page({ body = "", state, early = "", first = "", tag = "/_selvedge/tag.js" } = {}) {
   const text = state && JSON.stringify(state).replaceAll("<", "\\u003c");
   const element = state
     ? `<script type="application/json" id="selvedge-state">${text}</script>`
     : "";
   const head = `<script>${stub}</script>${early}${element}<script async src="${tag}"></script>`;
   const title = '<!doctype html><html lang="en"><head><title>A page</title>';
-  return `${title}${head}</head><body>${body}</body></html>`;
+  return `${title}${first}${head}</head><body>${body}</body></html>`;
 }
 
 /** The state of a page with this consent. */
@@ -118,6 +118,12 @@ function standing(site, path) {
   }
   if (path === `/_selvedge/${manifest.wasm}`) {
     return { headers: { "content-type": "application/wasm" }, body: built(manifest.wasm) };
+  }
+  if (path === `/_selvedge/${manifest.signals}`) {
+    return { headers: { "content-type": "text/javascript" }, body: built(manifest.signals) };
+  }
+  if (path === "/_selvedge/stub.js") {
+    return { headers: { "content-type": "text/javascript" }, body: stub };
   }
   if (path.endsWith(".js")) {
     return { headers: { "content-type": "text/javascript" }, body: "" };

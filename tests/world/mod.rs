@@ -45,7 +45,6 @@ pub struct World {
     pub key: TenantKey,
     pub objects: BTreeMap<ProfileName, Object>,
     pub hydrations: Vec<ProfileName>,
-    pub erasures: Vec<ProfileName>,
     pub steps: Vec<Step>,
     tokens: u64,
     ids: u64,
@@ -59,7 +58,6 @@ impl World {
             key: TenantKey::parse("shop", &"5a".repeat(32)).unwrap(),
             objects: BTreeMap::new(),
             hydrations: Vec::new(),
-            erasures: Vec::new(),
             steps: Vec::new(),
             tokens: 0,
             ids: 0,
@@ -147,7 +145,6 @@ impl World {
                     }
                     Effect::Tell(to, input) => waiting.push_back((to, *input)),
                     Effect::Hydrate(person) => self.hydrations.push(person),
-                    Effect::EraseCentrally(profile) => self.erasures.push(profile),
                 }
             }
             first.get_or_insert(output.reply);

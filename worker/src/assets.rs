@@ -20,10 +20,20 @@ const IMAGE: &str = ".workspace";
 
 /// `GET /_selvedge/tag.js`.
 pub fn tag(request: &Request) -> Answer {
-    let etag = format!("\"{}\"", hex(&Sha256::digest(page::TAG_JS)));
+    script(request, page::TAG_JS)
+}
+
+/// `GET /_selvedge/stub.js`, for sites that put the stub first into their own head.
+pub fn stub(request: &Request) -> Answer {
+    script(request, page::STUB_JS.as_bytes())
+}
+
+/// A script whose name stays when its content changes.
+fn script(request: &Request, content: &[u8]) -> Answer {
+    let etag = format!("\"{}\"", hex(&Sha256::digest(content)));
     let known = header(request, "if-none-match")
         .is_some_and(|seen| seen.split(',').any(|one| one.trim().trim_start_matches("W/") == etag));
-    let bytes = if known { Vec::new() } else { page::TAG_JS.to_vec() };
+    let bytes = if known { Vec::new() } else { content.to_vec() };
     let mut answer = Answer::bytes(bytes, "text/javascript; charset=utf-8", Cache::Short);
     answer.status = if known { 304 } else { 200 };
     answer.with("etag", etag)
@@ -33,6 +43,13 @@ pub fn tag(request: &Request) -> Answer {
 pub fn core(name: &str) -> Option<Answer> {
     (name == page::WASM_NAME && page::BUILT)
         .then(|| Answer::bytes(page::WASM.to_vec(), "application/wasm", Cache::Immutable))
+}
+
+/// What hears consent platforms, where `name` is its name.
+pub fn signals(name: &str) -> Option<Answer> {
+    let kind = "text/javascript; charset=utf-8";
+    (name == page::SIGNALS_NAME && page::BUILT)
+        .then(|| Answer::bytes(page::SIGNALS.to_vec(), kind, Cache::Immutable))
 }
 
 /// The version that the name of a compiled workspace holds.

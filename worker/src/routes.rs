@@ -7,7 +7,7 @@ use crate::http::{self, Answer, Fault};
 use crate::objects;
 use crate::settings;
 use crate::visitor::Visit;
-use crate::{admin, assets, consenting, deciding, login, me, page, published, segment};
+use crate::{admin, assets, consenting, deciding, login, page, published, segment};
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
@@ -16,14 +16,12 @@ const OURS: &str = "/_selvedge/";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Tag,
+    Stub,
     File,
     Events(Option<EventKind>),
     Decide,
     Slice,
     Consent,
-    Me,
-    MeExport,
-    MeErase,
     Login,
     Logout,
     Workspace,
@@ -41,6 +39,7 @@ impl Route {
         }
         Some(match path.strip_prefix(OURS)? {
             "tag.js" => Self::Tag,
+            "stub.js" => Self::Stub,
             "v1/batch" => Self::Events(None),
             "v1/track" => Self::Events(Some(EventKind::Track)),
             "v1/identify" => Self::Events(Some(EventKind::Identify)),
@@ -51,9 +50,6 @@ impl Route {
             "v1/decide" => Self::Decide,
             "v1/slice" => Self::Slice,
             "v1/consent" => Self::Consent,
-            "v1/me" => Self::Me,
-            "v1/me/export" => Self::MeExport,
-            "v1/me/erase" => Self::MeErase,
             "v1/login" => Self::Login,
             "v1/logout" => Self::Logout,
             "admin/v1/workspace" => Self::Workspace,
@@ -69,14 +65,11 @@ impl Route {
     /// The methods that a route takes, as `Allow` lists them.
     fn methods(self) -> &'static str {
         match self {
-            Self::Tag | Self::File | Self::Slice | Self::Me | Self::MeExport | Self::Gpc => {
-                "GET, HEAD"
-            }
+            Self::Tag | Self::Stub | Self::File | Self::Slice | Self::Gpc => "GET, HEAD",
             Self::Consent => "GET, HEAD, POST",
             Self::Workspace => "GET, HEAD, PUT",
             Self::Events(_)
             | Self::Decide
-            | Self::MeErase
             | Self::Login
             | Self::Logout
             | Self::Explain
@@ -128,9 +121,10 @@ async fn own(
     let now = objects::now();
     match route {
         Route::Tag => return Ok(assets::tag(request)),
+        Route::Stub => return Ok(assets::stub(request)),
         Route::Gpc => return deciding::gpc(),
         Route::File => {
-            if let Some(answer) = assets::core(name) {
+            if let Some(answer) = assets::core(name).or_else(|| assets::signals(name)) {
                 return Ok(answer);
             }
             let version = assets::image_version(name).ok_or_else(not_found)?;
@@ -165,9 +159,6 @@ async fn own(
         Route::Slice => deciding::slice(visit).await,
         Route::Consent if reads => consenting::read(visit).await,
         Route::Consent => consenting::change(visit, request).await,
-        Route::Me => me::read(visit, request).await,
-        Route::MeExport => me::export(visit, request).await,
-        Route::MeErase => me::erase(visit, request).await,
         Route::Login => login::login(visit, request).await,
         Route::Logout => login::logout(visit, request).await,
         Route::Explain => admin::explain(visit, request).await,

@@ -28,7 +28,8 @@ pub fn run(check: bool) -> Result<()> {
     let page = paths::build().join("page");
     let manifest = build::manifest()?;
     let glue = minified(&page.join("core.js"))?;
-    let [wasm, glue, tag] = measure([page.join(&manifest.wasm), glue, page.join("tag.js")])?;
+    let files = [page.join(&manifest.wasm), glue, page.join("tag.js"), build::signals()?];
+    let [wasm, glue, tag, signals] = measure(files)?;
     let both = Size { plain: wasm.plain + glue.plain, brotli: wasm.brotli + glue.brotli };
     println!("{:<28} {:>8} {:>8} {:>8}", "", "plain", "brotli", "budget");
     show("core (wasm)", &wasm, None);
@@ -36,6 +37,7 @@ pub fn run(check: bool) -> Result<()> {
     let over = [
         over_budget("core and bindings", "coreAndBindings", &both)?,
         over_budget("tag.js", "tag", &tag)?,
+        over_budget("consent platforms", "signals", &signals)?,
     ];
     match over.into_iter().flatten().reduce(|all, one| format!("{all}; {one}")) {
         Some(over) if check => Err(Error::new(format!(

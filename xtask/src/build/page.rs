@@ -50,6 +50,15 @@ pub fn manifest() -> Result<Manifest> {
     Ok(Manifest { wasm: field("wasm")?, integrity: field("integrity")? })
 }
 
+/// The file that hears consent platforms.
+pub fn signals() -> Result<PathBuf> {
+    let manifest = read_manifest()?;
+    let name = manifest["signals"].as_str().ok_or_else(|| {
+        Error::new("the page's manifest has no `signals`; delete `build/` and try again")
+    })?;
+    Ok(folder().join(name))
+}
+
 pub fn integrity(bytes: &[u8]) -> String {
     format!("sha256-{}", STANDARD.encode(files::sha256(bytes)))
 }
@@ -60,6 +69,21 @@ pub fn record_tag(bytes: &[u8]) -> Result<()> {
     manifest["tag"] = "tag.js".into();
     manifest["tagIntegrity"] = integrity(bytes).into();
     write_manifest(&manifest)
+}
+
+/// Lays out what hears consent platforms, under a name made of its content; gives the name.
+pub fn lay_out_signals(bytes: &[u8]) -> Result<String> {
+    let digits: String = files::hex(&files::sha256(bytes)).chars().take(NAME_DIGITS).collect();
+    let name = format!("{digits}.js");
+    let mut manifest = read_manifest()?;
+    // Only the newest is served; an older one would only be confusing.
+    if let Some(old) = manifest["signals"].as_str().filter(|old| *old != name) {
+        let _ = std::fs::remove_file(folder().join(old));
+    }
+    files::write_if_changed(&folder().join(&name), bytes)?;
+    manifest["signals"] = name.clone().into();
+    write_manifest(&manifest)?;
+    Ok(name)
 }
 
 fn write_manifest(manifest: &Value) -> Result<()> {

@@ -1,5 +1,5 @@
-//! The tag: `js/src/tag.ts` and the core's bindings in one script, and the stub that pages carry
-//! inline. It never reads the core's Wasm, only its name and hash.
+//! The tag: `js/src/tag.ts` and the core's bindings in one script, the stub that pages carry inline,
+//! and what hears the consent platforms of the pages that have one. It never reads the core's Wasm, only its name and hash.
 
 use std::process::Command;
 
@@ -21,6 +21,9 @@ pub fn build() -> Result<()> {
     let manifest = page::manifest()?;
     let stub = bundle("the stub", "js/src/stub.ts", &[])?;
     files::write_if_changed(&page::folder().join("stub.js"), &stub)?;
+    let signals =
+        bundle("what hears consent platforms", "js/src/signals.ts", &["--format=esm".into()])?;
+    let name = page::lay_out_signals(&signals)?;
     let bytes = bundle(
         "the tag",
         "js/src/tag.ts",
@@ -28,6 +31,8 @@ pub fn build() -> Result<()> {
             format!("--alias:selvedge-core={}", page::glue().display()),
             format!("--define:SELVEDGE_WASM={:?}", manifest.wasm),
             format!("--define:SELVEDGE_WASM_INTEGRITY={:?}", manifest.integrity),
+            format!("--define:SELVEDGE_SIGNALS={name:?}"),
+            format!("--define:SELVEDGE_SIGNALS_INTEGRITY={:?}", page::integrity(&signals)),
         ],
     )?;
     files::write_if_changed(&out, &bytes)?;

@@ -23,11 +23,12 @@ struct Suite {
 }
 
 /// In the order of their speed: what fails early fails fast.
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite { name: "native", run: native },
     Suite { name: "node", run: node_units },
     Suite { name: "wasm", run: wasm },
     Suite { name: "tag", run: tag },
+    Suite { name: "signals", run: signals },
     Suite { name: "worker", run: worker },
     Suite { name: "postgres", run: postgres },
     Suite { name: "replay", run: replay },
@@ -141,13 +142,19 @@ fn tag() -> Result<Count> {
     node("tag", &tests_in("tests/tag"), &settings)
 }
 
+/// Consent platforms and banners from npm in a real browser, before the tag and the worker.
+fn signals() -> Result<Count> {
+    build::run("all")?;
+    let chromium = tools::need_chromium()?;
+    node("signals", &tests_in("tests/signals"), &[("CHROMIUM", &chromium)])
+}
+
 fn worker() -> Result<Count> {
     let found = tests_in("tests/worker");
     if !found.is_empty() {
         build::run("all")?;
     }
-    let chromium = tools::need_chromium()?;
-    node("worker", &found, &[("CHROMIUM", &chromium)])
+    node("worker", &found, &[])
 }
 
 /// Against a server that the tests start themselves from npm's `embedded-postgres`.

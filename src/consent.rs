@@ -222,6 +222,13 @@ impl Consent {
         self.register(purpose).answer()
     }
 
+    /// When the choice that stands for `purpose` was made; None where nobody chose, or where only
+    /// the number of withdrawals is known.
+    pub fn since(&self, purpose: Purpose) -> Option<Timestamp> {
+        let register = self.register(purpose);
+        if register.answer()? { register.granted.map(|(_, time)| time) } else { register.denied }
+    }
+
     /// Whether any explicit choice is known.
     pub fn is_made(&self) -> bool {
         Purpose::ALL.into_iter().any(|purpose| self.choice(purpose).is_some())

@@ -70,6 +70,7 @@ fn write(state: &mut State, mut turn: Turn<'_>, input: Input) -> Output {
         Input::MoveTo { to } => linking::move_to(state, &to),
         Input::Apply { changes } => syncing::apply(state, &mut turn, &changes),
         Input::Erase => Ok(syncing::erase(state, &mut turn)),
+        Input::EraseEverywhere => Ok(syncing::erase_everywhere(state, &mut turn)),
         Input::Stored { seqs } => Ok(syncing::stored(state, &seqs)),
         _ => Err(Error::new("not_a_change", "this input reads only", "")),
     };

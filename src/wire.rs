@@ -185,6 +185,17 @@ pub struct Hydrate {
     pub metrics: Vec<(String, String)>,
 }
 
+/// `POST /sync/v1/erase`: the subject of a profile asked the edge to be erased. The edge has erased
+/// its part; the central store erases its own, and keeps the profile from ever coming back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Erase {
+    /// [`WIRE_VERSION`] of the sender.
+    pub wire_version: u16,
+    /// A person's, or a device's that is linked to nobody.
+    pub profile: ProfileName,
+}
+
 /// Refuses a message of a version that this release cannot read. Errors: `wire_version`.
 pub fn check_version(version: u16) -> Result<(), Error> {
     if version == WIRE_VERSION {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use selvedge::ids::{ProfileName, hex};
 use selvedge::json;
 use selvedge::time::Timestamp;
+use selvedge::wire::{Erase, check_version};
 use serde::Serialize;
 
 use crate::app::App;
@@ -53,6 +54,25 @@ pub(crate) async fn erase(app: Arc<App>, customer_id: &str) -> Result<Erasure, F
     let (person, identifier) = identify(&app, customer_id)?;
     let tombstone = app.tenant.tombstone(&identifier);
     let id = format!("e_{}", hex(&app.keyed(&[b"erasure", &tombstone])));
+    carry_out(app, person, id, Some(tombstone)).await.map(Erasure::from)
+}
+
+/// Erases a profile whose subject asked the edge, which knows no customer id. An import of hers
+/// finds her buried by name, so no tombstone is needed. Errors: `wire_version`, `bad_profile_name`.
+pub(crate) async fn erase_named(app: Arc<App>, asked: Erase) -> Result<Erasure, Failure> {
+    check_version(asked.wire_version)?;
+    let profile =
+        ProfileName::parse(asked.profile.as_str()).map_err(|error| error.at("profile"))?;
+    let id = format!("e_{}", hex(&app.keyed(&[b"erasure by name", profile.as_str().as_bytes()])));
+    carry_out(app, profile, id, None).await.map(Erasure::from)
+}
+
+async fn carry_out(
+    app: Arc<App>,
+    person: ProfileName,
+    id: String,
+    tombstone: Option<[u8; 32]>,
+) -> Result<ErasureRow, Failure> {
     let now = app.now();
     let mut tx = app.storage.begin().await?;
     let objects = objects(tx.as_mut(), &app, &person).await?;
@@ -60,7 +80,9 @@ pub(crate) async fn erase(app: Arc<App>, customer_id: &str) -> Result<Erasure, F
     let mut buried = objects;
     buried.insert(person.clone());
     tx.bury(&buried, now).await?;
-    tx.entomb(&tombstone, now).await?;
+    if let Some(tombstone) = tombstone {
+        tx.entomb(&tombstone, now).await?;
+    }
     let cursor = tx.mark(&person, ChangeKind::Erase, now).await?;
     let row = ErasureRow { id, person, time: now, cursor, deleted, acknowledged: None };
     tx.put_erasure(&row).await?;
@@ -68,7 +90,7 @@ pub(crate) async fn erase(app: Arc<App>, customer_id: &str) -> Result<Erasure, F
     app.changed.notify_one();
     app.metrics.erasures.add(1);
     scrub(&app).await;
-    Ok(row.into())
+    Ok(row)
 }
 
 /// Cleans the files too. A long export can keep it from happening now; then it happens soon after.

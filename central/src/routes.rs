@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use selvedge::limits;
-use selvedge::wire::{Changes, Hydrate, Push, PushAnswer};
+use selvedge::wire::{Changes, Erase, Hydrate, Push, PushAnswer};
 
 use crate::app::App;
 use crate::body::read_json;
@@ -49,6 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/erasures/{id}", get(erasure_status))
         .route("/sync/v1/push", post(push))
         .route("/sync/v1/hydrate", post(hydrate))
+        .route("/sync/v1/erase", post(erase_named))
         .route("/sync/v1/changes", get(changes))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), need_key))
         .route("/healthz", get(health))
@@ -158,6 +159,15 @@ async fn hydrate(
 ) -> Result<Json<Changes>, Failure> {
     let asked: Hydrate = read_json(&headers, body, limits::SYNC_BYTES).await?;
     sync::hydrate(&app, asked).await.map(Json)
+}
+
+async fn erase_named(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<erasure::Erasure>, Failure> {
+    let asked: Erase = read_json(&headers, body, limits::CALL_BYTES).await?;
+    erasure::erase_named(app, asked).await.map(Json)
 }
 
 async fn changes(State(app): Shared, uri: Uri) -> Result<Json<Changes>, Failure> {

@@ -176,6 +176,8 @@ pub enum Input {
         /// Their seqs and sizes in bytes.
         seqs: Vec<(u64, u32)>,
     },
+    /// The subject asks to be erased: here, and then at the central store.
+    EraseEverywhere,
 }
 
 /// Which placements a decide call is about.
@@ -204,6 +206,8 @@ pub enum Effect {
     Tell(ProfileName, Box<Input>),
     /// Ask the central store what it knows of this person.
     Hydrate(ProfileName),
+    /// Ask the central store to erase this profile, until it has answered.
+    EraseCentrally(ProfileName),
 }
 
 /// What the engine says.

@@ -78,6 +78,15 @@ pub(super) fn erase(state: &mut State, turn: &mut Turn<'_>) -> Reply {
     Reply::Done
 }
 
+/// Erases for the subject, who knows of no second place to ask: the central store is told. Where
+/// the object was erased before, or its profile moved on, somebody else answers for what is left.
+pub(super) fn erase_everywhere(state: &mut State, turn: &mut Turn<'_>) -> Reply {
+    if let (Body::Live(_), Some(name)) = (&state.body, &state.name) {
+        turn.effects.push(Effect::EraseCentrally(name.clone()));
+    }
+    erase(state, turn)
+}
+
 pub(super) fn stored(state: &mut State, seqs: &[(u64, u32)]) -> Reply {
     let bytes: u64 = seqs.iter().map(|(_, size_bytes)| u64::from(*size_bytes)).sum();
     state.outbox_bytes = state.outbox_bytes.saturating_sub(bytes);

@@ -159,9 +159,29 @@ async function startCentral(state) {
       const changes = state.changes(person);
       return json({ wireVersion: 1, changes, cursor: 1, more: false });
     }
+    if (path === "/sync/v1/erase") {
+      state.erased.push(JSON.parse(body).profile);
+      return json({ acknowledged: false });
+    }
     const waiting = state.feed.splice(0);
     return json({ wireVersion: 1, changes: waiting, cursor: state.cursor, more: false });
   });
+}
+
+/** What the worker's code is begun with, so that its clock is not the machine's. */
+function clock(aheadMs) {
+  if (aheadMs === 0) return "";
+  return `{
+    const Real = Date;
+    globalThis.Date = class extends Real {
+      constructor(...given) {
+        super(...(given.length === 0 ? [Real.now() + ${aheadMs}] : given));
+      }
+      static now() {
+        return Real.now() + ${aheadMs};
+      }
+    };
+  }\n`;
 }
 
 /** Traits as the central store tells them. */
@@ -171,12 +191,17 @@ export function traits(person, values, cursor = 1) {
   return { cursor, person, body: { traits: updates } };
 }
 
-export async function startEdge(more = {}) {
+/**
+ * `folder` keeps the objects over several starts, `port` the place; `aheadMs` puts the edge's clock
+ * forward.
+ */
+export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
   const seen = [];
   const central = {
     mode: "up",
     facts: [],
     hydrated: [],
+    erased: [],
     feed: [],
     cursor: 0,
     pushes: 0,
@@ -193,7 +218,7 @@ export async function startEdge(more = {}) {
       {
         type: "ESModule",
         path: "index.js",
-        contents: await readFile(new URL("index.js", built), "utf8"),
+        contents: `${clock(aheadMs)}${await readFile(new URL("index.js", built), "utf8")}`,
       },
       {
         type: "CompiledWasm",
@@ -202,6 +227,8 @@ export async function startEdge(more = {}) {
       },
     ],
     compatibilityDate: "2026-07-30",
+    ...(folder ? { durableObjectsPersist: folder } : {}),
+    ...(port ? { port } : {}),
     durableObjects: Object.fromEntries(
       NAMES.map((name, nth) => [name, { className: CLASSES[nth], useSQLite: true }]),
     ),

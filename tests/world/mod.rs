@@ -45,6 +45,7 @@ pub struct World {
     pub key: TenantKey,
     pub objects: BTreeMap<ProfileName, Object>,
     pub hydrations: Vec<ProfileName>,
+    pub erasures: Vec<ProfileName>,
     pub steps: Vec<Step>,
     tokens: u64,
     ids: u64,
@@ -58,6 +59,7 @@ impl World {
             key: TenantKey::parse("shop", &"5a".repeat(32)).unwrap(),
             objects: BTreeMap::new(),
             hydrations: Vec::new(),
+            erasures: Vec::new(),
             steps: Vec::new(),
             tokens: 0,
             ids: 0,
@@ -145,6 +147,7 @@ impl World {
                     }
                     Effect::Tell(to, input) => waiting.push_back((to, *input)),
                     Effect::Hydrate(person) => self.hydrations.push(person),
+                    Effect::EraseCentrally(profile) => self.erasures.push(profile),
                 }
             }
             first.get_or_insert(output.reply);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use selvedge::ids::ProfileName;
-use selvedge::wire::{Change, Changes, Hydrate, Push, PushAnswer, WIRE_VERSION, check_version};
+use selvedge::wire::{
+    Change, Changes, Erase, Hydrate, Push, PushAnswer, WIRE_VERSION, check_version,
+};
 use selvedge::workspace::Workspace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +40,13 @@ pub async fn hydrate(
     let answer: Changes = post(settings, "/sync/v1/hydrate", &question).await?;
     readable(&answer)?;
     Ok(answer.changes)
+}
+
+/// Asks for an erasure. An answer says that it is committed.
+pub async fn erase(settings: &Settings, profile: &ProfileName) -> Result<()> {
+    let asked = Erase { wire_version: WIRE_VERSION, profile: profile.clone() };
+    let _: serde_json::Value = post(settings, "/sync/v1/erase", &asked).await?;
+    Ok(())
 }
 
 /// What changed since a cursor.

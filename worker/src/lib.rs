@@ -16,6 +16,7 @@ mod html;
 mod http;
 mod identity_shard;
 mod login;
+mod me;
 mod objects;
 mod outbox;
 mod page;

@@ -20,6 +20,8 @@ use crate::sql::{as_bytes, as_integer, as_text};
 pub const SAFETY_MS: i64 = 5_000;
 /// The target of messages that ask the central store about a person.
 pub const CENTRAL: &str = "central";
+/// The target of messages that ask it to erase a profile.
+pub const CENTRAL_ERASE: &str = "central erase";
 /// Messages that one round sends.
 const TELLS: i64 = 32;
 /// Bytes of facts in one push, well below what the central store takes in one message.
@@ -84,6 +86,7 @@ async fn tell(core: &Rc<Core>) -> Result<bool> {
         let id = as_integer(row, 0)?;
         let sent = match as_text(row, 1)? {
             CENTRAL => ask_central(core, id, as_bytes(row, 2)?).await,
+            CENTRAL_ERASE => erase_centrally(core, id, as_bytes(row, 2)?).await,
             target => tell_one(core, id, target, as_bytes(row, 2)?).await,
         };
         failure = failure.or(sent.err());
@@ -141,6 +144,14 @@ async fn ask_central(core: &Rc<Core>, id: i64, person: &[u8]) -> Result<()> {
     // The answer may have taken a while: the turn reads the state as it is now.
     core.turn(&workspace, objects::now(), seed, Input::Apply { changes }, &Gone::Told(id))?;
     Ok(())
+}
+
+/// The row goes with the central store's answer: an erasure that was promised is never lost.
+async fn erase_centrally(core: &Rc<Core>, id: i64, profile: &[u8]) -> Result<()> {
+    let text = core::str::from_utf8(profile).unwrap_or_default();
+    let Ok(profile) = ProfileName::parse(text) else { return forget(core, id) };
+    central::erase(&*core.settings()?, &profile).await?;
+    forget(core, id)
 }
 
 /// One batch of facts. Whether there was any.

@@ -300,7 +300,10 @@ impl Core {
 
 /// Whether an effect leaves rows that the alarm must see to.
 fn leaves_work(effect: &Effect) -> bool {
-    matches!(effect, Effect::Queue(_) | Effect::Tell(..) | Effect::Hydrate(_))
+    matches!(
+        effect,
+        Effect::Queue(_) | Effect::Tell(..) | Effect::Hydrate(_) | Effect::EraseCentrally(_)
+    )
 }
 
 /// Carries out one effect, inside the transaction.
@@ -347,6 +350,9 @@ fn carry_out(sql: &Sql, effect: &Effect) -> Result<()> {
             tell(sql, target.as_str(), bytes(postcard::to_allocvec(input))?)?
         }
         Effect::Hydrate(person) => tell(sql, outbox::CENTRAL, person.as_str().into())?,
+        Effect::EraseCentrally(profile) => {
+            tell(sql, outbox::CENTRAL_ERASE, profile.as_str().into())?
+        }
     }
     Ok(())
 }

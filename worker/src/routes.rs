@@ -7,7 +7,7 @@ use crate::http::{self, Answer, Fault};
 use crate::objects;
 use crate::settings;
 use crate::visitor::Visit;
-use crate::{admin, assets, consenting, deciding, login, page, published, segment};
+use crate::{admin, assets, consenting, deciding, login, me, page, published, segment};
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
@@ -22,6 +22,9 @@ enum Route {
     Decide,
     Slice,
     Consent,
+    Me,
+    MeExport,
+    MeErase,
     Login,
     Logout,
     Workspace,
@@ -50,6 +53,9 @@ impl Route {
             "v1/decide" => Self::Decide,
             "v1/slice" => Self::Slice,
             "v1/consent" => Self::Consent,
+            "v1/me" => Self::Me,
+            "v1/me/export" => Self::MeExport,
+            "v1/me/erase" => Self::MeErase,
             "v1/login" => Self::Login,
             "v1/logout" => Self::Logout,
             "admin/v1/workspace" => Self::Workspace,
@@ -65,11 +71,18 @@ impl Route {
     /// The methods that a route takes, as `Allow` lists them.
     fn methods(self) -> &'static str {
         match self {
-            Self::Tag | Self::Stub | Self::File | Self::Slice | Self::Gpc => "GET, HEAD",
+            Self::Tag
+            | Self::Stub
+            | Self::File
+            | Self::Slice
+            | Self::Me
+            | Self::MeExport
+            | Self::Gpc => "GET, HEAD",
             Self::Consent => "GET, HEAD, POST",
             Self::Workspace => "GET, HEAD, PUT",
             Self::Events(_)
             | Self::Decide
+            | Self::MeErase
             | Self::Login
             | Self::Logout
             | Self::Explain
@@ -159,6 +172,9 @@ async fn own(
         Route::Slice => deciding::slice(visit).await,
         Route::Consent if reads => consenting::read(visit).await,
         Route::Consent => consenting::change(visit, request).await,
+        Route::Me => me::read(visit, request).await,
+        Route::MeExport => me::export(visit, request).await,
+        Route::MeErase => me::erase(visit, request).await,
         Route::Login => login::login(visit, request).await,
         Route::Logout => login::logout(visit, request).await,
         Route::Explain => admin::explain(visit, request).await,

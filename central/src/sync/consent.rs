@@ -95,8 +95,8 @@ pub(crate) async fn standing(snapshot: &mut dyn Snapshot, owner: &ProfileName) -
     Ok(standing)
 }
 
-/// Does what a change of consent asks for: a no deletes web events, and a yes after a no lets
-/// traits and series go to the edge again.
+/// Does what a change of consent asks for: a no deletes web events and stands in the feed for good,
+/// and a yes after a no lets traits and series go to the edge again.
 pub(crate) async fn note_change(
     tx: &mut dyn Transaction,
     owner: &ProfileName,
@@ -111,7 +111,15 @@ pub(crate) async fn note_change(
         }
     }
     let alone = BTreeSet::from([owner.clone()]);
-    if before.is_denied() && !after.is_denied() && tx.active(&alone).await?.contains(owner) {
+    if !tx.active(&alone).await?.contains(owner) {
+        return Ok(());
+    }
+    let says_no = |standing: &Standing, purpose| standing.consent.choice(purpose) == Some(false);
+    if Purpose::ALL.into_iter().any(|of| says_no(after, of) && !says_no(before, of)) {
+        // Also where the edge said it: an edge that is restored from a snapshot forgets its own no.
+        tx.mark(owner, ChangeKind::Consent, now).await?;
+    }
+    if before.is_denied() && !after.is_denied() {
         tx.mark(owner, ChangeKind::Traits, now).await?;
         tx.mark(owner, ChangeKind::Series, now).await?;
     }

@@ -193,3 +193,37 @@ async fn an_export_holds_everything_and_says_where_it_ends() {
         (StatusCode::NOT_FOUND, "unknown_person")
     );
 }
+
+#[tokio::test]
+async fn a_subject_who_asks_at_the_edge_is_erased_by_name_and_never_returns() {
+    let store = Store::start().await;
+    fill(&store).await;
+    let ada = person(ID);
+    let asked = |profile: &str| json!({ "wireVersion": 1, "profile": profile });
+    let first = store.post_json("/sync/v1/erase", &asked(ada.as_str())).await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.text);
+    assert_eq!(first.json()["deleted"]["people"], 1);
+    assert_eq!(files_with(&store, &[EMAIL, ID]), Vec::<String>::new());
+    // The edge asks until it is answered: again is the same erasure.
+    let again = store.post_json("/sync/v1/erase", &asked(ada.as_str())).await;
+    assert_eq!(again.json()["id"], first.json()["id"]);
+    // Nothing that speaks of her is taken any more, though her customer id was never said.
+    store.import("crm", &[identify(ID, json!({ "email": EMAIL }))]).await;
+    store.push(vec![event(&ada, 4, "late", NOW + 2)]).await;
+    assert_eq!(store.get(&format!("/v1/people/{ID}")).await.code(), "unknown_person");
+    let fed = store.changes(0, 100).await.changes;
+    assert!(fed.iter().any(|c| c.person == ada && matches!(c.body, ChangeBody::Erase { .. })));
+}
+
+#[tokio::test]
+async fn a_device_that_asks_at_the_edge_takes_its_events_along_and_nobody_elses() {
+    let store = Store::start().await;
+    store.push(vec![event(&object(1), 1, "mine", NOW), event(&object(2), 1, "hers", NOW)]).await;
+    let asked = json!({ "wireVersion": 1, "profile": object(1) });
+    let erased = store.post_json("/sync/v1/erase", &asked).await;
+    assert_eq!(erased.json()["deleted"]["events"], 1, "{}", erased.text);
+    let late = store.push(vec![event(&object(1), 2, "late", NOW + 1)]).await;
+    assert_eq!(late["stored"][object(1).as_str()], json!([2]), "let go of, not asked for again");
+    let again = store.post_json("/sync/v1/erase", &asked).await;
+    assert_eq!(again.json()["deleted"]["events"], 0);
+}

@@ -63,6 +63,23 @@ async fn bad_requests_have_their_status_and_code() {
             "blocked_identifier",
         ),
         ("POST", "/sync/v1/push", JSON, "{}".into(), 400, "bad_shape"),
+        ("POST", "/sync/v1/erase", JSON, "{}".into(), 400, "bad_shape"),
+        (
+            "POST",
+            "/sync/v1/erase",
+            JSON,
+            json!({ "wireVersion": 9, "profile": "x" }).to_string(),
+            400,
+            "wire_version",
+        ),
+        (
+            "POST",
+            "/sync/v1/erase",
+            JSON,
+            json!({ "wireVersion": 1, "profile": "C-1" }).to_string(),
+            400,
+            "bad_profile_name",
+        ),
         (
             "POST",
             "/sync/v1/push",
@@ -149,6 +166,7 @@ async fn every_route_but_health_needs_the_key() {
         ("GET", "/v1/erasures/x"),
         ("POST", "/sync/v1/push"),
         ("POST", "/sync/v1/hydrate"),
+        ("POST", "/sync/v1/erase"),
         ("GET", "/sync/v1/changes"),
     ];
     let wrong = [
@@ -179,5 +197,5 @@ async fn every_route_but_health_needs_the_key() {
     let answer = store.send(health.body(Full::default()).unwrap()).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["ok"]), (200, &json!(true)));
     let metrics = store.get("/metrics").await.text;
-    assert!(metrics.contains("selvedge_central_requests_refused_total 63\n"), "{metrics}");
+    assert!(metrics.contains("selvedge_central_requests_refused_total 70\n"), "{metrics}");
 }

@@ -5,15 +5,15 @@ import { drawMark } from "./art.mjs";
 import { purposeSwitches } from "./purposes.mjs";
 
 const NAV = [
-  ["/", "Shop"],
-  ["/plan/", "Linen Plan"],
-  ["/account/", "Account"],
-  ["/basket/", "Basket"],
+  ["/", "Shop", "nav-shop"],
+  ["/plan/", "Linen Plan", "nav-plan"],
+  ["/account/", "Account", "nav-account"],
+  ["/basket/", "Basket", "nav-basket"],
 ];
 
 const FOOT = [
-  ["/privacy/", "Privacy settings"],
-  ["/call-centre/", "Call centre (staff)"],
+  ["/privacy/", "Privacy settings", "title"],
+  ["/call-centre/", "Call centre (staff)", "foot-call-centre"],
 ];
 
 /** `page`: `{path, title, description, kind, main, data?}`; `main` is trusted HTML. */
@@ -31,13 +31,13 @@ export function layout({ path, title, description, kind, main, data = "" }) {
 <script type="module" src="/assets/js/shop.js"></script>
 </head>
 <body data-page="${kind}"${data}>
-<a class="skip" href="#main">Skip to the content</a>
+<a class="skip" href="#main" data-text="skip">Skip to the content</a>
 ${banner()}
 <header class="site-head">
 <div class="wrap head-row">
 <a class="brand" href="/">${drawMark()}<span>Weft &amp; Wold</span></a>
 <nav aria-label="Main"><ul class="nav">
-${NAV.map(([href, text]) => navItem(path, href, text)).join("\n")}
+${NAV.map(([href, text, key]) => navItem(path, href, text, key)).join("\n")}
 </ul></nav>
 </div>
 </header>
@@ -46,9 +46,9 @@ ${main}
 </main>
 <footer class="site-foot">
 <div class="wrap foot-row">
-<p>Weft &amp; Wold is an invented shop: a demo of Selvedge. Nothing here can be bought, and nobody here is real.</p>
+<p data-text="foot-about">Weft &amp; Wold is an invented shop: a demo of Selvedge. Nothing here can be bought, and nobody here is real.</p>
 <ul>
-${FOOT.map(([href, text]) => `<li><a href="${href}"${current(path, href)}>${text}</a></li>`).join("\n")}
+${FOOT.map(([href, text, key]) => `<li><a href="${href}"${current(path, href)} data-text="${key}">${text}</a></li>`).join("\n")}
 </ul>
 </div>
 </footer>
@@ -59,7 +59,7 @@ ${panel()}
 `;
 }
 
-function navItem(path, href, text) {
+function navItem(path, href, text, key) {
   const badge =
     href === "/basket/"
       ? ' <span id="basket-count" class="badge" data-count="0"><span class="visually-hidden">, items: </span><span id="basket-count-number">0</span></span>'
@@ -68,7 +68,7 @@ function navItem(path, href, text) {
     href === "/account/"
       ? ' <span id="account-dot" class="dot" hidden><span class="visually-hidden">, logged in</span></span>'
       : "";
-  return `<li><a href="${href}"${current(path, href)}>${text}${badge}${dot}</a></li>`;
+  return `<li><a href="${href}"${current(path, href)}><span data-text="${key}">${text}</span>${badge}${dot}</a></li>`;
 }
 
 function current(path, href) {
@@ -76,23 +76,23 @@ function current(path, href) {
 }
 
 function banner() {
-  return `<section id="consent-banner" class="banner" aria-labelledby="consent-title" hidden>
-<h2 id="consent-title">May we remember you?</h2>
-<p>The shop works either way. With your consent we keep your visit, see what suits you, and show you that instead of anything else. <a href="/privacy/">What each choice means</a></p>
+  return `<section id="consent-banner" class="banner" aria-labelledby="consent-title" data-translated hidden>
+<h2 id="consent-title" data-text="banner-title">May we remember you?</h2>
+<p><span data-text="banner-text">The shop works either way. With your consent we keep your visit, see what suits you, and show you that instead of anything else.</span> <a href="/privacy/" data-text="banner-more">What each choice means</a></p>
 <form id="consent-choices" hidden>
 ${purposeSwitches("banner")}
 </form>
 <div class="banner-buttons">
-<button type="button" class="button" id="consent-accept">Accept all</button>
-<button type="button" class="button" id="consent-necessary">Only necessary</button>
-<button type="button" class="button quiet" id="consent-choose" aria-expanded="false" aria-controls="consent-choices">Choose</button>
-<button type="submit" class="button quiet" id="consent-save" form="consent-choices" hidden>Save my choice</button>
+<button type="button" class="button" id="consent-accept" data-text="banner-accept">Accept all</button>
+<button type="button" class="button" id="consent-necessary" data-text="banner-necessary">Only necessary</button>
+<button type="button" class="button quiet" id="consent-choose" aria-expanded="false" aria-controls="consent-choices" data-text="banner-choose">Choose</button>
+<button type="submit" class="button quiet" id="consent-save" form="consent-choices" data-text="banner-save" hidden>Save my choice</button>
 </div>
 </section>`;
 }
 
 function panel() {
-  return `<aside aria-label="Selvedge">
+  return `<aside aria-label="Selvedge" lang="en">
 <button type="button" id="panel-toggle" class="panel-toggle" aria-expanded="false" aria-controls="panel"><span class="long">What the </span><span>edge</span><span class="long"> knows</span></button>
 <section id="panel" class="panel" aria-labelledby="panel-title" tabindex="-1" hidden>
 <div class="panel-head"><h2 id="panel-title">What the edge knows</h2>

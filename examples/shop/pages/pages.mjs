@@ -5,7 +5,7 @@ import { drawHero, drawProduct } from "./art.mjs";
 import { callCentreMain } from "./call-centre.mjs";
 import { CURRENCY, PLAN, PRODUCTS } from "./catalogue.mjs";
 import { layout } from "./layout.mjs";
-import { purposeSettings } from "./purposes.mjs";
+import { privacyMain } from "./privacy.mjs";
 import { heroSlot, tipSlot } from "./slots.mjs";
 
 export function allPages() {
@@ -98,20 +98,4 @@ function basketMain() {
 <button type="button" class="button primary" id="place-order">Place the order</button>
 <p class="muted">It is only a demo: no money, no parcel.</p>
 </div>`;
-}
-
-function privacyMain() {
-  return `<h1>Privacy settings</h1>
-<p class="lead">Five switches. Each works at once, in the same moment and for good.</p>
-<p id="privacy-status" class="note" role="status">Reading your settings …</p>
-<form id="privacy-form" class="settings">
-${purposeSettings()}
-<div class="form-buttons">
-<button type="submit" class="button primary" id="privacy-save">Save</button>
-<button type="button" class="button" id="privacy-withdraw">Withdraw everything</button>
-</div>
-</form>
-<h2>What your settings make of our front page</h2>
-<p class="muted">This is its first slot, as you would see it now.</p>
-<div class="hero hero-small"><div class="hero-text">${heroSlot()}</div></div>`;
 }

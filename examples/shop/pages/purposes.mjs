@@ -43,8 +43,8 @@ export function purposeSwitches(prefix) {
   return PURPOSES.map(
     ({ id, name, short }) => `<p class="switch">
 <input type="checkbox" role="switch" id="${prefix}-${id}" name="${id}" aria-describedby="${prefix}-${id}-text">
-<label for="${prefix}-${id}">${name}</label>
-<span id="${prefix}-${id}-text" class="muted">${short}</span>
+<label for="${prefix}-${id}" data-text="${id}-name">${name}</label>
+<span id="${prefix}-${id}-text" class="muted" data-text="${id}-short">${short}</span>
 </p>`,
   ).join("\n");
 }
@@ -61,13 +61,13 @@ export function purposeSettings() {
     }) => `<section class="card setting" aria-labelledby="setting-${id}-name">
 <p class="switch">
 <input type="checkbox" role="switch" id="setting-${id}" name="${id}" aria-describedby="setting-${id}-text">
-<label for="setting-${id}" id="setting-${id}-name">${name}</label>
-<span id="setting-${id}-text" class="muted">${short}</span>
+<label for="setting-${id}" id="setting-${id}-name" data-text="${id}-name">${name}</label>
+<span id="setting-${id}-text" class="muted" data-text="${id}-short">${short}</span>
 </p>
 <dl>
-<dt>What we hold</dt><dd>${holds}</dd>
-<dt>Why</dt><dd>${why}</dd>
-<dt>Now</dt><dd><output id="state-${id}" for="setting-${id}">not known yet</output></dd>
+<dt data-text="holds">What we hold</dt><dd data-text="${id}-holds">${holds}</dd>
+<dt data-text="why">Why</dt><dd data-text="${id}-why">${why}</dd>
+<dt data-text="now">Now</dt><dd><output id="state-${id}" for="setting-${id}">…</output> <span id="since-${id}" class="muted"></span></dd>
 </dl>
 </section>`,
   ).join("\n");

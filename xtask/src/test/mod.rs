@@ -154,7 +154,8 @@ fn worker() -> Result<Count> {
     if !found.is_empty() {
         build::run("all")?;
     }
-    node("worker", &found, &[])
+    let chromium = tools::need_chromium()?;
+    node("worker", &found, &[("CHROMIUM", &chromium)])
 }
 
 /// Against a server that the tests start themselves from npm's `embedded-postgres`.

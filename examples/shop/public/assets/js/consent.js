@@ -2,7 +2,10 @@
 //! follows a choice is the same wherever it was made.
 
 import { announce, BANNER, call, fill, PURPOSES, slots } from "./edge.js";
+import { said } from "./language.js";
 
+/** How long the page says that all is erased before it begins anew. */
+const ERASED_MS = 4_000;
 let known = null;
 
 async function choose(purposes) {
@@ -45,8 +48,8 @@ export async function startBanner() {
 
   async function decide(purposes) {
     const after = await choose(purposes);
-    if (!after) return announce("Your choice could not be saved. Please try again.");
-    announce("Your choice is saved.");
+    if (!after) return announce(said("choice-not-saved"));
+    announce(said("choice-saved"));
   }
   button("accept").addEventListener("click", () => decide(allOf(true)));
   button("necessary").addEventListener("click", () => decide(allOf(false)));
@@ -74,47 +77,52 @@ export async function startBanner() {
 export async function startPrivacy() {
   const form = document.getElementById("privacy-form");
   const status = document.getElementById("privacy-status");
+  let standing = "reading";
 
+  function say(key) {
+    standing = key;
+    status.textContent = said(key);
+  }
   function show({ purposes, reasons }) {
     for (const purpose of PURPOSES) {
       const allowed = Boolean(purposes[purpose]);
       // The edge's code in words: a browser's signal or a rule can say no where the switch said yes.
-      const reason = reasons?.[purpose]?.replaceAll("_", " ");
+      const reason = reasons?.[purpose];
       form.elements[purpose].checked = allowed;
-      const said = document.getElementById(`state-${purpose}`);
-      said.textContent = [allowed ? "yes" : "no", reason].filter(Boolean).join(", ");
+      const text = [said(allowed ? "yes" : "no"), reason && said(reason)];
+      document.getElementById(`state-${purpose}`).textContent = text.filter(Boolean).join(", ");
     }
   }
   let saves = 0;
-  async function save(purposes, said) {
+  async function save(purposes, key) {
     saves += 1;
     const mine = saves;
     const after = await choose(purposes);
     if (mine !== saves) return;
-    if (!after) {
-      status.textContent = "That could not be saved. Please try again.";
-      return;
-    }
+    if (!after) return say("not-saved");
     show(after);
-    status.textContent = said;
+    say(key);
+  }
+  async function readAgain() {
+    known = await call("consent");
+    if (!known) return say("no-edge");
+    show(known);
+    say(known.choice === "none" ? "not-chosen" : "chosen");
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    void save(read(form), "Saved. It holds from this moment on.");
+    void save(read(form), "saved");
   });
   document.getElementById("privacy-withdraw").addEventListener("click", () => {
-    void save(allOf(false), "Withdrawn. What was kept for these purposes is gone.");
+    void save(allOf(false), "withdrawn");
   });
   document.addEventListener("shop:consent", ({ detail }) => show(detail.after));
-
-  known = await call("consent");
-  if (!known) {
-    status.textContent = "The edge is not here: nothing is kept, so there is nothing to set.";
-    return;
-  }
-  show(known);
-  status.textContent =
-    known.choice === "none"
-      ? "You have not chosen yet."
-      : "These are your settings on this device.";
+  document.addEventListener("shop:language", () => {
+    say(standing);
+    if (known) show(known);
+  });
+  // The tag in this page still knows who was there; a fresh page does not.
+  document.addEventListener("shop:erased", () => setTimeout(() => location.reload(), ERASED_MS));
+  say(standing);
+  await readAgain();
 }

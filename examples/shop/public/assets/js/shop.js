@@ -5,6 +5,8 @@ import { showBadge, startBasket, startProduct, viewProduct } from "./basket.js";
 import { startCallCentre } from "./call-centre.js";
 import { startBanner, startPrivacy } from "./consent.js";
 import { call, fill, slots } from "./edge.js";
+import { startHeld } from "./held.js";
+import { startLanguage } from "./language.js";
 import { startPanel } from "./panel.js";
 
 const kind = document.body.dataset.page;
@@ -18,10 +20,15 @@ startPanel();
 showBadge();
 void showLogin();
 view();
+// After the view, which is reported under the page's own name.
+startLanguage();
 if (kind === "product") startProduct();
 if (kind === "basket") startBasket();
 if (kind === "account") startAccount();
-if (kind === "privacy") void startPrivacy();
+if (kind === "privacy") {
+  void startPrivacy();
+  startHeld();
+}
 if (kind === "call-centre") startCallCentre();
 if (slots().some((slot) => slot.dataset.selvedge === "tip")) void fill("tip");
 void startBanner();

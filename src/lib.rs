@@ -34,6 +34,7 @@ pub mod profile;
 pub mod replay;
 pub mod rule;
 pub mod slice;
+pub mod sync;
 pub mod time;
 pub mod wire;
 pub mod workspace;

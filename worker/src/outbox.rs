@@ -7,7 +7,8 @@ use std::rc::Rc;
 use selvedge::engine::{Input, Reply};
 use selvedge::ids::ProfileName;
 use selvedge::limits;
-use selvedge::wire::{Push, WIRE_VERSION};
+use selvedge::sync;
+use selvedge::wire::{FactRow, Push, WIRE_VERSION};
 use worker::{Error, Result};
 
 use crate::central;
@@ -24,8 +25,6 @@ pub const CENTRAL: &str = "central";
 pub const CENTRAL_ERASE: &str = "central erase";
 /// Messages that one round sends.
 const TELLS: i64 = 32;
-/// Bytes of facts in one push, well below what the central store takes in one message.
-const PUSH_BYTES: i64 = (limits::SYNC_BYTES / 4) as i64;
 
 /// Ends a drain however it ends.
 struct Draining<'c>(&'c Core);
@@ -53,17 +52,17 @@ pub async fn drain(core: Rc<Core>) {
         }
     };
     drop(guard);
-    let failures = if failed { core.failures.get().saturating_add(1) } else { 0 };
-    core.failures.set(failures);
-    if failed && let Err(error) = core.wake_after(backoff_ms(failures)).await {
-        worker::console_error!("the alarm cannot be set: {error}");
+    let mut retry = core.retry.get();
+    if failed {
+        let wait_ms = retry.failed();
+        core.retry.set(retry);
+        if let Err(error) = core.wake_after(wait_ms).await {
+            worker::console_error!("the alarm cannot be set: {error}");
+        }
+    } else {
+        retry.worked();
+        core.retry.set(retry);
     }
-}
-
-/// The wait after so many failures.
-fn backoff_ms(failures: u32) -> i64 {
-    let doubled = limits::RETRY_FIRST_MS.checked_shl(failures.saturating_sub(1).min(20));
-    doubled.unwrap_or(limits::RETRY_LAST_MS).min(limits::RETRY_LAST_MS)
 }
 
 /// One round; whether there may be more.
@@ -158,33 +157,26 @@ async fn erase_centrally(core: &Rc<Core>, id: i64, profile: &[u8]) -> Result<()>
 async fn push(core: &Rc<Core>) -> Result<bool> {
     let facts = i64::try_from(limits::PUSH_FACTS).unwrap_or(i64::MAX);
     let query = "SELECT seq, size, bytes FROM outbox ORDER BY seq LIMIT ?";
-    let mut batch = Vec::new();
-    let mut sizes = Vec::new();
-    let mut total = 0_i64;
-    for row in core.sql().run(query, vec![facts.into()])? {
-        let size = as_integer(&row, 1)?;
-        total = total.saturating_add(size);
-        if total > PUSH_BYTES && !batch.is_empty() {
-            break;
-        }
-        let seq = u64::try_from(as_integer(&row, 0)?).unwrap_or_default();
-        sizes.push((seq, u32::try_from(size).unwrap_or(u32::MAX)));
+    let rows = core.sql().run(query, vec![facts.into()])?;
+    let mut sent = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let seq = u64::try_from(as_integer(row, 0)?).unwrap_or_default();
+        sent.push((seq, u32::try_from(as_integer(row, 1)?).unwrap_or(u32::MAX)));
+    }
+    sent.truncate(sync::batch(sent.iter().map(|(_, size)| *size)));
+    let mut batch: Vec<FactRow> = Vec::with_capacity(sent.len());
+    for row in rows.iter().take(sent.len()) {
         batch.push(
-            postcard::from_bytes(as_bytes(&row, 2)?)
+            postcard::from_bytes(as_bytes(row, 2)?)
                 .map_err(|_| Error::from("a queued fact cannot be read"))?,
         );
     }
-    if batch.is_empty() {
-        return Ok(false);
-    }
+    let Some(producer) = batch.first().map(|row| row.producer.clone()) else { return Ok(false) };
     let settings = core.settings()?;
     let answer =
         central::push(&settings, &Push { wire_version: WIRE_VERSION, facts: batch }).await?;
-    let stored: Vec<u64> = answer.stored.into_values().flatten().collect();
-    let seqs: Vec<(u64, u32)> = sizes.into_iter().filter(|(seq, _)| stored.contains(seq)).collect();
-    if seqs.is_empty() {
-        return Err(Error::from("the central store stored nothing of a push"));
-    }
+    let seqs = sync::confirmed(&producer, &sent, &answer)
+        .map_err(|error| Error::from(error.code().to_owned()))?;
     let now = objects::now();
     let workspace = published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
     let gone = Gone::Facts(seqs.iter().map(|(seq, _)| *seq).collect());

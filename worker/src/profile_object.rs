@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use selvedge::engine::{self, Effect, Input, Output, Reply};
 use selvedge::ids::{Entropy, EventKey};
+use selvedge::sync::Retry;
 use selvedge::time::Timestamp;
 use selvedge::wire::Fact;
 use selvedge::workspace::Workspace;
@@ -60,7 +61,7 @@ pub struct Core {
     /// Whether an alarm is set; None before anybody looked.
     pub armed: Cell<Option<bool>>,
     pub draining: Cell<bool>,
-    pub failures: Cell<u32>,
+    pub retry: Cell<Retry>,
 }
 
 /// Rows that go in the transaction that stores what they led to.
@@ -83,7 +84,7 @@ impl DurableObject for ProfileObject {
             tables: Cell::new(None),
             armed: Cell::new(None),
             draining: Cell::new(false),
-            failures: Cell::new(0),
+            retry: Cell::new(Retry::default()),
         };
         Self { core: Rc::new(core) }
     }

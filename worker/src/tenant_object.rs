@@ -8,6 +8,7 @@ use std::time::Duration;
 use selvedge::engine::{Input, Reply};
 use selvedge::ids::ProfileName;
 use selvedge::limits;
+use selvedge::sync::{Follower, Next};
 use selvedge::wire::Change;
 use worker::{DurableObject, Env, Error, Request, Response, Result, State, durable_object};
 
@@ -154,15 +155,19 @@ impl TenantObject {
     /// Takes the changes that a lost push did not bring.
     async fn heal(&self) -> Result<()> {
         let settings = settings::of(&self.env).map_err(failed)?;
+        let cursor = self.setting("cursor")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let mut follower = Follower { cursor };
         for _ in 0..ROUNDS {
-            let cursor = self.setting("cursor")?.and_then(|text| text.parse().ok()).unwrap_or(0);
-            let answer = central::changes(&settings, cursor).await?;
-            apply(&self.env, &settings, answer.changes).await?;
-            if answer.cursor != cursor {
-                let cursor = answer.cursor.to_string();
+            let mut answer = central::changes(&settings, follower.cursor).await?;
+            let before = follower.cursor;
+            apply(&self.env, &settings, core::mem::take(&mut answer.changes)).await?;
+            let next =
+                follower.applied(&answer).map_err(|error| Error::from(error.code().to_owned()))?;
+            if follower.cursor != before {
+                let cursor = follower.cursor.to_string();
                 self.sql().transaction(|sql| set(sql, "cursor", &cursor))?;
             }
-            if !answer.more {
+            if next == Next::Rest {
                 break;
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use selvedge::consent::signals::{self, Reading, Strings};
 use selvedge::consent::{Basis, Choice, Consent, Effective, Purpose, PurposeSet, Record};
 use selvedge::engine::{ConsentView, Input, Placements, Reply};
 use selvedge::limits;
@@ -10,7 +11,7 @@ use selvedge::page::ConsentAnswer;
 use selvedge::wire::Chosen;
 use selvedge::workspace::Where;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use worker::Request;
 
 use crate::cookie::Cookie;
@@ -21,7 +22,11 @@ use crate::visitor::Visit;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asked {
+    #[serde(default)]
     choices: BTreeMap<Purpose, bool>,
+    /// What the page's own consent platform says.
+    #[serde(default)]
+    strings: Strings,
     /// The version of the banner that the visitor saw; empty or absent where none asked.
     #[serde(default)]
     banner: String,
@@ -29,30 +34,36 @@ struct Asked {
 
 /// `GET`.
 pub async fn read(mut visit: Visit) -> Result<Answer, Fault> {
-    let view = match visit.consult(|speaker| Input::Consent { speaker }).await? {
-        Reply::Consent(view) => view,
-        Reply::Erased => erased(&visit)?,
-        _ => return Err(Fault::unavailable()),
-    };
-    answer(&visit, &view, Value::Null)
+    let view = standing(&mut visit).await?;
+    answer(&visit, &view, Value::Null, &Reading::default())
+}
+
+async fn standing(visit: &mut Visit) -> Result<ConsentView, Fault> {
+    match visit.consult(|speaker| Input::Consent { speaker }).await? {
+        Reply::Consent(view) => Ok(view),
+        Reply::Erased => erased(visit),
+        _ => Err(Fault::unavailable()),
+    }
 }
 
 /// `POST`. The very answer holds what may still be shown.
 pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     http::same_origin(request, &visit.url)?;
-    let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
-    if asked.choices.is_empty() {
+    let asked: Asked = http::call(request, limits::CONSENT_CALL_BYTES).await?;
+    if asked.choices.is_empty() && asked.strings.is_empty() {
         return Err(Fault::new(400, "bad_choices", "a call chooses for a purpose", "choices"));
     }
-    let choices: Vec<Chosen> = asked
-        .choices
-        .iter()
-        .map(|(purpose, yes)| Chosen { purpose: *purpose, yes: *yes })
-        .collect();
-    let view = if visit.cookie.device.is_none() && !may_store(&visit, &choices) {
+    signals::check(&asked.strings)?;
+    let reading = signals::read(&asked.strings, &visit.workspace.consent.signals);
+    visit.signals.gpc |= reading.gpc;
+    visit.signals.denied = reading.denied;
+    let choices = signals::joined(&asked.choices, &reading);
+    let view = if choices.is_empty() {
+        standing(&mut visit).await?
+    } else if visit.cookie.device.is_none() && !may_store(&visit, &choices) {
         refuse(&mut visit, &choices)?
     } else {
-        keep(&mut visit, &choices, &asked).await?
+        keep(&mut visit, &choices, &asked, &reading).await?
     };
     if !view.effective.allowed().has(Purpose::Store) {
         // The device goes; that it said no stays, or it would be asked again, or taken for a yes.
@@ -62,11 +73,33 @@ pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, F
         visit.cookie = Cookie { refused, ..Cookie::default() };
     }
     let shown = shown(&mut visit).await.unwrap_or(Value::Null);
-    answer(&visit, &view, shown)
+    answer(&visit, &view, shown, &reading)
 }
 
-async fn keep(visit: &mut Visit, choices: &[Chosen], asked: &Asked) -> Result<ConsentView, Fault> {
-    let source = if asked.banner.is_empty() { "api" } else { "banner" };
+/// Where the choices came from, and what shows it.
+fn proof(asked: &Asked, reading: &Reading) -> (String, String) {
+    if asked.strings.is_empty() {
+        let source = if asked.banner.is_empty() { "api" } else { "banner" };
+        return (source.to_owned(), asked.banner.clone());
+    }
+    let strings = asked.strings.evidence_or_hash();
+    let both = format!("banner {}\n{strings}", asked.banner);
+    let fits = !asked.banner.is_empty() && both.len() <= limits::TEXT_BYTES;
+    let source = match reading.source() {
+        // A string may say nothing of any purpose, such as `1---`.
+        source if source.is_empty() => "signal".to_owned(),
+        source => source,
+    };
+    (source, if fits { both } else { strings })
+}
+
+async fn keep(
+    visit: &mut Visit,
+    choices: &[Chosen],
+    asked: &Asked,
+    reading: &Reading,
+) -> Result<ConsentView, Fault> {
+    let (source, evidence) = proof(asked, reading);
     let refused = visit.cookie.refused;
     let mut choices = choices.to_vec();
     if visit.cookie.device.is_none() {
@@ -83,8 +116,8 @@ async fn keep(visit: &mut Visit, choices: &[Chosen], asked: &Asked) -> Result<Co
     let choose = |speaker| Input::Choose {
         speaker,
         choices: choices.clone(),
-        source: source.to_owned(),
-        evidence: asked.banner.clone(),
+        source: source.clone(),
+        evidence: evidence.clone(),
     };
     match visit.consult(choose).await? {
         Reply::Consent(view) => Ok(view),
@@ -149,12 +182,24 @@ async fn shown(visit: &mut Visit) -> Result<Value, Fault> {
     }
 }
 
-fn answer(visit: &Visit, view: &ConsentView, decisions: Value) -> Result<Answer, Fault> {
+fn answer(
+    visit: &Visit,
+    view: &ConsentView,
+    decisions: Value,
+    reading: &Reading,
+) -> Result<Answer, Fault> {
     let mut value = views::plain(&ConsentAnswer::of(view, &visit.signals.region));
     if let Some(fields) = value.as_object_mut()
         && !decisions.is_null()
     {
         fields.insert("decisions".into(), decisions);
+    }
+    if let Some(fields) = value.as_object_mut()
+        && *reading != Reading::default()
+    {
+        let said =
+            json!({ "problems": reading.problems.clone(), "reasons": reading.reasons.clone() });
+        fields.insert("signals".into(), said);
     }
     Ok(Answer::json(&value)?.with_cookie(visit.cookie_line()))
 }

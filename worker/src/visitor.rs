@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::Reflect;
+use selvedge::consent::signals::gpc_header;
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
 use selvedge::decide::Request as Fields;
 use selvedge::engine::{self, Body, Input, Reply, Speaker};
@@ -213,7 +214,8 @@ impl Visit {
 /// What the browser and the network say.
 pub fn signals(request: &Request, settings: &Settings) -> Signals {
     let region = settings.region.clone().unwrap_or_else(|| region(request));
-    let gpc = header(request, "sec-gpc").is_some_and(|value| value.trim() == "1");
+    // Several fields of one name come as one value with commas.
+    let gpc = gpc_header(header(request, "sec-gpc").iter().map(String::as_str));
     Signals { region, gpc, ..Signals::default() }
 }
 

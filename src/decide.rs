@@ -403,8 +403,8 @@ impl<'a> Case<'a, '_> {
         best.winner
     }
 
-    /// Where an offer fails first, and its variant. With `eligibility` off its condition is known to
-    /// hold.
+    /// Where an offer fails first, and its variant. With `eligibility` off its condition is known
+    /// to hold.
     fn judge(&mut self, offer: &Offer, eligibility: bool) -> (Code, Option<u16>) {
         let lost = self.loses(offer, eligibility);
         if let Some(code) = lost {

@@ -41,8 +41,8 @@ impl Retry {
     }
 }
 
-/// How many of the waiting rows go into the next push, by their sizes in bytes, the oldest first. At
-/// least one goes, however large, or it would wait forever.
+/// How many of the waiting rows go into the next push, by their sizes in bytes, the oldest first.
+/// At least one goes, however large, or it would wait forever.
 pub fn batch(sizes_bytes: impl IntoIterator<Item = u32>) -> usize {
     let mut total = 0_u64;
     let mut count = 0_usize;

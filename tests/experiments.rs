@@ -192,7 +192,8 @@ fn a_formula_ranks_offers_of_equal_priority() {
 fn a_page_shows_one_of_an_exclusion_group_and_no_offer_twice() {
     let both = |extra: &str| {
         format!(
-            r#"{{"placements": ["hero", "side"], "content": {{"en": {{"headline": "x"}}}}, {extra}}}"#
+            r#"{{"placements": ["hero", "side"], {extra},
+            "content": {{"en": {{"headline": "x"}}}}}}"#
         )
     };
     let decide = |offers: &[(&str, String)]| {
@@ -234,7 +235,8 @@ fn mistakes_in_experiments_are_found_when_published() {
     assert_eq!(of(weights), ["bad_weights"]);
     assert_eq!(of(r#""e": {"variants": ["a", "b"], "weights": [1]}"#), ["bad_weights"]);
     assert_eq!(of(r#""e": {"variants": ["a", "b"], "coverage": 1.5}"#), ["out_of_range"]);
-    let ring = r#""e": {"variants": ["a", "b"], "prerequisite": {"experiment": "f", "variant": "a"}},
+    let ring = r#"
+        "e": {"variants": ["a", "b"], "prerequisite": {"experiment": "f", "variant": "a"}},
         "f": {"variants": ["a", "b"], "prerequisite": {"experiment": "e", "variant": "a"}}"#;
     assert_eq!(of(ring), ["cyclic_prerequisite", "cyclic_prerequisite"]);
     let unknown =

@@ -1,5 +1,5 @@
-//! Experiments and holdouts: variants, weights, namespaces, prerequisites. It must never let weights
-//! that do not add up pass for equal ones, as a library that runs them would.
+//! Experiments and holdouts: variants, weights, namespaces, prerequisites. It must never let
+//! weights that do not add up pass for equal ones, as a library that runs them would.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -72,7 +72,8 @@ fn a_signal_ends_it_cleanly_and_the_log_holds_no_input() {
     let body = "{\"type\":\"page\",\"userId\":\"evil\\r\\nline\"}\n";
     let request = format!(
         "POST /v1/import/crm HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
-         connection: close\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{body}",
+         connection: close\r\ncontent-type: application/x-ndjson\r\n\
+         content-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut stream = std::net::TcpStream::connect(&address).unwrap();

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use selvedge::engine::receipts;
 use selvedge::ids::{ProfileName, hex};
 use selvedge::json;
 use selvedge::time::Timestamp;
-use selvedge::wire::{Erase, check_version};
+use selvedge::wire::{Erase, Receipt, check_version};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::people::identify;
-use crate::storage::{ChangeKind, Deleted, ErasureRow, Snapshot};
+use crate::storage::{ChangeKind, Deleted, ErasureRow, Snapshot, StubRow};
 
 /// Tries to scrub the files after the first one failed, and the pause before each.
 const SCRUBS: u32 = 120;
@@ -76,9 +77,11 @@ async fn carry_out(
     let now = app.now();
     let mut tx = app.storage.begin().await?;
     let objects = objects(tx.as_mut(), &app, &person).await?;
-    let deleted = tx.erase(&person, &objects).await?;
-    let mut buried = objects;
+    let mut buried = objects.clone();
     buried.insert(person.clone());
+    let stubs = stubs(tx.as_mut(), &app, &buried).await?;
+    let deleted = tx.erase(&person, &objects).await?;
+    tx.keep_stubs(&id, &stubs).await?;
     tx.bury(&buried, now).await?;
     if let Some(tombstone) = tombstone {
         tx.entomb(&tombstone, now).await?;
@@ -91,6 +94,45 @@ async fn carry_out(
     app.metrics.erasures.add(1);
     scrub(&app).await;
     Ok(row)
+}
+
+/// What proof of her choices demands, and no more (docs/decisions/0011): each receipt without the
+/// device and the evidence, in a chain that is named by a keyed hash.
+async fn stubs(
+    snapshot: &mut dyn Snapshot,
+    app: &App,
+    subjects: &BTreeSet<ProfileName>,
+) -> Result<Vec<StubRow>, Failure> {
+    let mut stubs = Vec::new();
+    for row in snapshot.receipts(subjects).await? {
+        // A receipt of a shape that this release does not know proves nothing here.
+        let Ok(receipt) = serde_json::from_value::<Receipt>(row.body) else { continue };
+        let owner = row.owner.as_str().as_bytes();
+        let chain = hex(&app.keyed(&[b"receipt chain", owner, row.producer.as_bytes()]));
+        let body = serde_json::to_value(receipts::stub(&receipt))
+            .map_err(|_| crate::storage::Error::new("a stub has no JSON"))?;
+        stubs.push(StubRow { chain, seq: receipt.seq, body });
+    }
+    Ok(stubs)
+}
+
+/// What an erasure left of her receipts, for whoever must prove what was chosen. Errors:
+/// `unknown_erasure`.
+pub(crate) async fn proof(app: &App, id: &str) -> Result<serde_json::Value, Failure> {
+    let mut snapshot = app.storage.read().await?;
+    if snapshot.erasure(id).await?.is_none() {
+        return Err(unknown());
+    }
+    let stubs = snapshot.stubs(id).await?;
+    let lines: Vec<serde_json::Value> = stubs
+        .into_iter()
+        .map(|stub| serde_json::json!({ "chain": stub.chain, "stub": stub.body }))
+        .collect();
+    Ok(serde_json::json!({ "id": id, "receipts": lines }))
+}
+
+fn unknown() -> Failure {
+    Failure::unknown("unknown_erasure", "there is no such erasure", "id")
 }
 
 /// Cleans the files too. A long export can keep it from happening now; then it happens soon after.
@@ -113,8 +155,7 @@ async fn scrub(app: &Arc<App>) {
 pub(crate) async fn status(app: &App, id: &str) -> Result<Erasure, Failure> {
     let mut snapshot = app.storage.read().await?;
     let row = snapshot.erasure(id).await?;
-    row.map(Erasure::from)
-        .ok_or_else(|| Failure::unknown("unknown_erasure", "there is no such erasure", "id"))
+    row.map(Erasure::from).ok_or_else(unknown)
 }
 
 /// The profiles of a person's devices. One that was linked to somebody else too is not hers alone.

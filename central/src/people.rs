@@ -18,7 +18,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::storage::{EventRow, LinkRow, PersonRow, Result as Stored, Snapshot};
+use crate::storage::{EventRow, LinkRow, PersonRow, ReceiptRow, Result as Stored, Snapshot};
 use crate::sync::{standing, subjects};
 
 /// Events read at a time in an export.
@@ -77,8 +77,12 @@ async fn held(snapshot: &mut dyn Snapshot, name: &ProfileName, person: &PersonRo
         .map(|purpose| (purpose.word().to_owned(), consent.choice(purpose).into()))
         .collect();
     let links = snapshot.links(name).await?;
-    let receipts: Vec<Json> =
-        snapshot.receipts(&subjects).await?.into_iter().map(|row| row.body).collect();
+    let receipts: Vec<Json> = snapshot
+        .receipts(&subjects)
+        .await?
+        .into_iter()
+        .map(|row| json!({ "chain": chain(&row), "receipt": row.body }))
+        .collect();
     Ok(json!({
         "customerId": person.customer_id,
         "person": name,
@@ -90,6 +94,15 @@ async fn held(snapshot: &mut dyn Snapshot, name: &ProfileName, person: &PersonRo
         "devices": devices(&links),
         "receipts": receipts,
     }))
+}
+
+/// Whose chain a receipt stands in: the subject, or the subject as other channels spoke of it.
+fn chain(row: &ReceiptRow) -> String {
+    if row.producer == row.owner.as_str() {
+        row.producer.clone()
+    } else {
+        format!("{}:{}", row.producer, row.owner)
+    }
 }
 
 fn stamp(stamp: Stamp) -> Json {
@@ -166,7 +179,11 @@ async fn write_all(
         send(lines, link_line(&link)).await?;
     }
     for receipt in receipts.iter().filter_map(Json::as_array).flatten() {
-        send(lines, json!({ "kind": "receipt", "receipt": receipt })).await?;
+        let mut line = receipt.clone();
+        if let Some(fields) = line.as_object_mut() {
+            fields.insert("kind".to_owned(), "receipt".into());
+        }
+        send(lines, line).await?;
     }
     let mut events = 0_u64;
     for owner in subjects(snapshot, name).await? {

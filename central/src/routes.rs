@@ -47,6 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/exports", post(export))
         .route("/v1/erasures", post(erase))
         .route("/v1/erasures/{id}", get(erasure_status))
+        .route("/v1/erasures/{id}/receipts", get(erasure_proof))
         .route("/sync/v1/push", post(push))
         .route("/sync/v1/hydrate", post(hydrate))
         .route("/sync/v1/erase", post(erase_named))
@@ -134,6 +135,13 @@ async fn erase(
 ) -> Result<Json<erasure::Erasure>, Failure> {
     let whom: WhomBody = read_json(&headers, body, limits::CALL_BYTES).await?;
     erasure::erase(app, &whom.customer_id).await.map(Json)
+}
+
+async fn erasure_proof(
+    State(app): Shared,
+    Part(id): Part,
+) -> Result<Json<serde_json::Value>, Failure> {
+    erasure::proof(&app, &id).await.map(Json)
 }
 
 async fn erasure_status(

@@ -200,6 +200,17 @@ pub struct ChangeRow {
     pub time: Timestamp,
 }
 
+/// What an erasure left of a receipt.
+#[derive(Clone, Debug)]
+pub struct StubRow {
+    /// The chain that it stands in: a keyed hash of who wrote it.
+    pub chain: String,
+    /// Its place there.
+    pub seq: u64,
+    /// The stub, as JSON.
+    pub body: serde_json::Value,
+}
+
 /// What an erasure took away, in rows.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -290,6 +301,8 @@ pub trait Snapshot: Send {
     async fn links_of(&mut self, objects: &BTreeSet<ProfileName>) -> Result<Vec<LinkRow>>;
     /// The receipts of these owners, by time.
     async fn receipts(&mut self, owners: &BTreeSet<ProfileName>) -> Result<Vec<ReceiptRow>>;
+    /// What an erasure left of the receipts, by chain and seq.
+    async fn stubs(&mut self, erasure: &str) -> Result<Vec<StubRow>>;
     /// How often what happened to an owner.
     async fn counts(&mut self, owner: &ProfileName) -> Result<Vec<CountRow>>;
     /// A page of an owner's events, by origin, name, time and key.
@@ -373,6 +386,8 @@ pub trait Transaction: Snapshot {
     async fn bury(&mut self, profiles: &BTreeSet<ProfileName>, now: Timestamp) -> Result<()>;
     /// Keeps an identifier from ever coming back.
     async fn entomb(&mut self, key: &[u8; 32], now: Timestamp) -> Result<()>;
+    /// Keeps what an erasure leaves of the receipts.
+    async fn keep_stubs(&mut self, erasure: &str, stubs: &[StubRow]) -> Result<()>;
     /// Stores an erasure.
     async fn put_erasure(&mut self, erasure: &ErasureRow) -> Result<()>;
     /// Notes that the edge has applied everything up to a cursor.

@@ -78,6 +78,26 @@ pub enum ConsentCommand {
         #[arg(allow_hyphen_values = true)]
         string: String,
     },
+    /// Say in words what each purpose may do by a string, and why
+    Explain {
+        /// A TC string, a GPP string or a US Privacy string
+        #[arg(allow_hyphen_values = true)]
+        string: String,
+        /// Where the visitor is: `DE`, `US-CA`; absent is unknown
+        #[arg(long, default_value = "")]
+        region: String,
+        /// With `Sec-GPC: 1`
+        #[arg(long)]
+        gpc: bool,
+        /// The site's number in the Global Vendor List; absent reads the publisher's segment
+        #[arg(long)]
+        vendor: Option<u16>,
+    },
+    /// Check that the receipts of an export follow one another unchanged
+    Verify {
+        /// An export of the central store or of the edge, what an erasure left, or receipts
+        file: PathBuf,
+    },
 }
 
 /// What `decide` and `explain` are asked.

@@ -16,6 +16,7 @@ mod people;
 mod problem;
 mod profile;
 mod publish;
+mod receipts;
 mod show;
 mod story;
 
@@ -51,6 +52,13 @@ fn run(arguments: Arguments) -> Outcome<bool> {
         Command::Erase { customer_id, yes, central } => {
             people::erase(&customer_id, yes, &central, json)
         }
-        Command::Consent { command: ConsentCommand::Decode { string } } => consent::decode(&string),
+        Command::Consent { command } => match command {
+            ConsentCommand::Decode { string } => consent::decode(&string),
+            ConsentCommand::Explain { string, region, gpc, vendor } => {
+                let case = consent::Case { region: &region, gpc, vendor };
+                consent::explain(&string, &case, json)
+            }
+            ConsentCommand::Verify { file } => receipts::verify(&file, json),
+        },
     }
 }

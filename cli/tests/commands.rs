@@ -368,3 +368,76 @@ fn consent_strings_are_decoded_one_per_line() {
     let errors: Vec<bool> = lines.lines().map(|line| line.contains("\"error\"")).collect();
     assert_eq!(errors, [false, true, false]);
 }
+
+/// A TC string of the public vectors: the words say what holds, and what the region makes of it.
+#[test]
+fn a_consent_string_is_explained_in_words() {
+    let explain = |string: &str, region: &str, more: &[&str]| {
+        run(selvedge().args(["consent", "explain", string, "--region", region]).args(more))
+    };
+    let (code, out, _) = explain("1YNN", "US-CA", &[]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("in US-CA, silence is yes"), "{out}");
+    assert!(out.contains("share        yes"), "{out}");
+    let (_, out, _) = explain("1YYN", "US-CA", &["--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer["purposes"]["share"]["allowed"], false);
+    assert_eq!(answer["purposes"]["share"]["reason"], "denied_by_signal");
+    assert_eq!(answer["purposes"]["store"]["allowed"], true);
+    let (_, out, _) = explain("1YNN", "DE", &["--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer["purposes"]["store"]["reason"], "no_consent");
+    let (_, out, _) = explain("1YNN", "US-CA", &["--gpc", "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer["purposes"]["share"]["reason"], "denied_by_gpc");
+    let (code, out, _) = explain("CO", "DE", &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("cannot be read") && out.contains("at byte"), "{out}");
+}
+
+/// Receipts as the engine writes them hold; one that was changed or taken out shows its place.
+#[test]
+fn receipts_are_verified_and_the_first_broken_link_is_named() {
+    use selvedge::consent::{Basis, Consent, Purpose, Region};
+    use selvedge::engine::receipts::seal;
+    use selvedge::ids::DeviceId;
+    use selvedge::time::Timestamp;
+    use selvedge::wire::Receipt;
+    let mut last = (0, String::new());
+    let mut lines = Vec::new();
+    for (yes, time) in [(true, 1), (false, 2), (true, 3)] {
+        let time = Timestamp(time);
+        let record = Consent::default().next_record(Purpose::Store, yes, Basis::Consent, time);
+        let receipt = Receipt {
+            seq: 0,
+            previous: String::new(),
+            records: vec![record],
+            device: DeviceId([7; 16]),
+            source: "banner".into(),
+            evidence: "b1".into(),
+            region: Region::new("DE", ""),
+            time,
+            hash: String::new(),
+        };
+        let receipt = seal(receipt, &last);
+        last = (receipt.seq, receipt.hash.clone());
+        lines.push(json!({ "kind": "receipt", "chain": "p_1", "receipt": receipt }).to_string());
+    }
+    let verify = |name: &str, lines: &[String]| {
+        let path = file(name, &lines.join("\n"));
+        run(selvedge().args(["consent", "verify"]).arg(path).arg("--json"))
+    };
+    let (code, out, _) = verify("fine.ndjson", &lines);
+    assert_eq!((code, out.contains("\"holds\":true")), (0, true), "{out}");
+    let mut changed = lines.clone();
+    changed[1] = changed[1].replace("\"banner\"", "\"somebody\"");
+    let (code, out, _) = verify("changed.ndjson", &changed);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    let chain = &answer["chains"]["p_1"];
+    assert_eq!((code, &chain["code"], &chain["seq"]), (1, &json!("receipt_changed"), &json!(2)));
+    lines.remove(0);
+    let (code, out, _) = verify("missing.ndjson", &lines);
+    assert!(code == 1 && out.contains("receipt_missing"), "{out}");
+    let (code, _, err) = verify("none.ndjson", &[String::from("{}")]);
+    assert!(code == 1 && !err.contains("panicked"), "{err}");
+}

@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::time::Timestamp;
 use crate::wire::Chosen;
 #[cfg(feature = "keys")]
-use crate::wire::Fact;
+use crate::wire::{Fact, Receipt};
 
 pub(super) fn choose(
     state: &mut State,
@@ -48,9 +48,19 @@ pub(super) fn choose(
     }
     #[cfg(feature = "keys")]
     {
-        let receipt = super::receipts::next(state, turn.now, device, records, speaker)
-            .from(source, evidence)
-            .seal(state);
+        let receipt = Receipt {
+            seq: 0,
+            previous: String::new(),
+            records,
+            device,
+            source: source.to_owned(),
+            evidence: evidence.to_owned(),
+            region: speaker.signals.region.clone(),
+            time: turn.now,
+            hash: String::new(),
+        };
+        let receipt = super::receipts::seal(receipt, &state.last_receipt);
+        state.last_receipt = (receipt.seq, receipt.hash.clone());
         turn.effects.push(Effect::Keep(receipt.clone()));
         turn.queue(state, Fact::Consent(receipt))?;
     }

@@ -1,58 +1,68 @@
 //! Receipts: each names the hash of the one before, so that none can be changed, dropped or slipped
 //! in later without its followers showing it.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Speaker, State};
-use crate::consent::Record;
+use crate::consent::{Record, Region};
 use crate::error::Error;
-use crate::ids::{DeviceId, hex};
+use crate::ids::hex;
 use crate::time::Timestamp;
 use crate::wire::Receipt;
 
-/// A receipt that is being written.
-pub(super) struct Draft(Receipt);
-
-/// Begins the receipt that follows the state's last one.
-pub(super) fn next(
-    state: &State,
-    now: Timestamp,
-    device: DeviceId,
-    records: Vec<Record>,
-    speaker: &Speaker,
-) -> Draft {
-    let (seq, previous) = &state.last_receipt;
-    Draft(Receipt {
-        seq: seq.saturating_add(1),
-        previous: previous.clone(),
-        records,
-        device,
-        source: String::new(),
-        evidence: String::new(),
-        region: speaker.signals.region.clone(),
-        time: now,
-        hash: String::new(),
-    })
+/// What remains of a receipt when its subject is erased: what was chosen, when and from where, still
+/// in its chain. The device and the evidence are gone; of both there is a hash, which a random device
+/// id keeps from being guessed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stub {
+    /// As in [`Receipt`].
+    pub seq: u64,
+    /// As in [`Receipt`].
+    pub previous: String,
+    /// As in [`Receipt`].
+    pub records: Vec<Record>,
+    /// Hash of device and evidence, in hexadecimal.
+    pub details: String,
+    /// As in [`Receipt`].
+    pub source: String,
+    /// As in [`Receipt`].
+    pub region: Region,
+    /// As in [`Receipt`].
+    pub time: Timestamp,
+    /// As in [`Receipt`]: it covers the fields above, so that it holds for the stub as well.
+    pub hash: String,
 }
 
-impl Draft {
-    pub(super) fn from(mut self, source: &str, evidence: &str) -> Self {
-        source.clone_into(&mut self.0.source);
-        evidence.clone_into(&mut self.0.evidence);
-        self
-    }
-
-    pub(super) fn seal(mut self, state: &mut State) -> Receipt {
-        self.0.hash = hash(&self.0);
-        state.last_receipt = (self.0.seq, self.0.hash.clone());
-        self.0
+/// The stub of a receipt.
+pub fn stub(receipt: &Receipt) -> Stub {
+    let mut details = Sha256::new();
+    details.update(receipt.device.0);
+    details.update(receipt.evidence.as_bytes());
+    Stub {
+        seq: receipt.seq,
+        previous: receipt.previous.clone(),
+        records: receipt.records.clone(),
+        details: hex(&details.finalize()),
+        source: receipt.source.clone(),
+        region: receipt.region.clone(),
+        time: receipt.time,
+        hash: receipt.hash.clone(),
     }
 }
 
-/// SHA-256 over the receipt's own bytes, its hash left empty.
-fn hash(receipt: &Receipt) -> String {
-    let bare = Receipt { hash: String::new(), ..receipt.clone() };
-    // A receipt always encodes: every part of it is bounded and has a length.
+/// Writes a receipt's place in its chain, behind the last one's seq and hash, and its own hash.
+pub fn seal(mut receipt: Receipt, last: &(u64, String)) -> Receipt {
+    receipt.seq = last.0.saturating_add(1);
+    receipt.previous.clone_from(&last.1);
+    receipt.hash = hash(&stub(&receipt));
+    receipt
+}
+
+/// SHA-256 over the stub's own bytes, its hash left empty.
+fn hash(stub: &Stub) -> String {
+    let bare = Stub { hash: String::new(), ..stub.clone() };
+    // A stub always encodes: every part of it is bounded and has a length.
     let bytes = postcard::to_allocvec(&bare).unwrap_or_default();
     hex(&Sha256::digest(&bytes))
 }
@@ -60,24 +70,24 @@ fn hash(receipt: &Receipt) -> String {
 /// Checks a chain from its first receipt on. Errors: `receipt_changed`, `receipt_missing`, each
 /// with the seq where it shows.
 pub fn verify(chain: &[Receipt]) -> Result<(), Error> {
-    let mut previous = String::new();
-    for (receipt, seq) in chain.iter().zip(1_u64..) {
-        let place = receipt.seq.to_string();
-        if receipt.seq != seq || receipt.previous != previous {
-            return Err(Error::new(
-                "receipt_missing",
-                "a receipt does not follow the one before it",
-                place,
-            ));
+    let stubs: Vec<Stub> = chain.iter().map(stub).collect();
+    verify_stubs(&stubs)
+}
+
+/// The same for what an erasure left.
+pub fn verify_stubs(chain: &[Stub]) -> Result<(), Error> {
+    let mut previous = "";
+    for (stub, seq) in chain.iter().zip(1_u64..) {
+        let place = || stub.seq.to_string();
+        if stub.seq != seq || stub.previous != previous {
+            let message = "a receipt does not follow the one before it";
+            return Err(Error::new("receipt_missing", message, place()));
         }
-        if hash(receipt) != receipt.hash {
-            return Err(Error::new(
-                "receipt_changed",
-                "a receipt's content does not match its hash",
-                place,
-            ));
+        if hash(stub) != stub.hash {
+            let message = "a receipt's content does not match its hash";
+            return Err(Error::new("receipt_changed", message, place()));
         }
-        previous.clone_from(&receipt.hash);
+        previous = &stub.hash;
     }
     Ok(())
 }

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use selvedge::consent::{Purpose, Record};
+use selvedge::consent::{Purpose, Record, Region};
+use selvedge::engine::receipts;
 use selvedge::error::Error;
-use selvedge::ids::{ProfileName, hex};
+use selvedge::ids::{DeviceId, ProfileName};
 use selvedge::limits;
 use selvedge::profile::{Source, Stamp};
 use selvedge::rule::Value;
 use selvedge::time::Timestamp;
-use sha2::{Digest, Sha256};
+use selvedge::wire::Receipt;
 
 use super::row::{Body, Row};
 use crate::app::App;
@@ -226,17 +227,23 @@ async fn choose(
     }
     let own = tx.receipts(&BTreeSet::from([person.clone()])).await?;
     let last = own.iter().filter(|row| row.producer == CENTRAL).max_by_key(|row| row.seq);
-    let seq = last.map_or(0, |row| row.seq).saturating_add(1);
-    let previous = last.and_then(|row| row.body.get("hash").cloned());
-    let mut body = serde_json::json!({
-        "seq": seq, "previous": previous.unwrap_or_else(|| "".into()), "records": records,
-        "source": source, "evidence": evidence, "time": time,
-    });
-    let hash = hex(&Sha256::digest(body.to_string().as_bytes()));
-    if let Some(fields) = body.as_object_mut() {
-        fields.insert("hash".to_owned(), hash.into());
-    }
-    let producer = CENTRAL.to_owned();
+    let hash = last.and_then(|row| row.body.get("hash")?.as_str()).unwrap_or_default();
+    let receipt = Receipt {
+        seq: 0,
+        previous: String::new(),
+        records,
+        // No device chose: it was told to another channel.
+        device: DeviceId([0; 16]),
+        source: source.to_owned(),
+        evidence: evidence.to_owned(),
+        region: Region::default(),
+        time,
+        hash: String::new(),
+    };
+    let receipt = receipts::seal(receipt, &(last.map_or(0, |row| row.seq), hash.to_owned()));
+    let body = serde_json::to_value(&receipt)
+        .map_err(|_| crate::storage::Error::new("a receipt has no JSON"))?;
+    let (producer, seq) = (CENTRAL.to_owned(), receipt.seq);
     let receipt = ReceiptRow { owner: person.clone(), producer, seq, time, body };
     tx.insert_receipts(&[receipt]).await?;
     note_change(tx, person, &before, &after, now).await

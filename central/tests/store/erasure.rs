@@ -74,6 +74,13 @@ async fn an_erased_person_never_returns_and_leaves_no_plain_identifier() {
     assert_eq!(erasure["deleted"]["links"], 1);
     assert_eq!(erasure["deleted"]["receipts"], 1);
     assert_eq!(erasure["acknowledged"], false);
+    let proof = format!("/v1/erasures/{}/receipts", erasure["id"].as_str().unwrap());
+    let kept = store.get(&proof).await.json();
+    let stub = &kept["receipts"][0]["stub"];
+    assert_eq!(stub["records"][0]["choice"], "grant");
+    assert_eq!((stub.get("device"), stub.get("evidence")), (None, None));
+    assert_eq!(kept["receipts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(store.get("/v1/erasures/e_0/receipts").await.code(), "unknown_erasure");
     assert_eq!(files_with(&store, &[EMAIL, ID]), Vec::<String>::new());
 
     edge.refuse(false);
@@ -192,6 +199,43 @@ async fn an_export_holds_everything_and_says_where_it_ends() {
         (unknown.status, unknown.code().as_str()),
         (StatusCode::NOT_FOUND, "unknown_person")
     );
+}
+
+/// Choices told to other channels stand in one chain, which holds in an export, in what an erasure
+/// leaves, and not when anything of it is changed.
+#[tokio::test]
+async fn receipts_hold_in_an_export_and_after_an_erasure() {
+    use selvedge::engine::receipts::{Stub, verify, verify_stubs};
+    use selvedge::wire::Receipt;
+    let store = Store::start().await;
+    store.import("crm", &[identify(ID, json!({ "tier": "gold" }))]).await;
+    for (choice, day) in [("grant", 1), ("deny", 2), ("grant", 3)] {
+        let row = json!({
+            "type": "consent", "userId": ID, "purposes": { "measure": choice },
+            "timestamp": format!("2026-01-0{day}T00:00:00Z"),
+        });
+        let report = store.import("crm", &[row]).await;
+        assert_eq!(report["accepted"], 1, "{report}");
+    }
+    let export = store.post_json("/v1/exports", &json!({ "customerId": ID })).await.text;
+    let lines = export.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line["kind"] == "receipt").collect();
+    let chain: Vec<Receipt> =
+        lines.iter().map(|l| serde_json::from_value(l["receipt"].clone()).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["chain"].as_str().unwrap().starts_with("central:p_")));
+    assert_eq!((chain.len(), verify(&chain)), (3, Ok(())));
+    let erasure = store.post_json("/v1/erasures", &json!({ "customerId": ID })).await.json();
+    let path = format!("/v1/erasures/{}/receipts", erasure["id"].as_str().unwrap());
+    let kept = store.get(&path).await.json();
+    let mut stubs: Vec<Stub> = kept["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| serde_json::from_value(line["stub"].clone()).unwrap())
+        .collect();
+    assert_eq!((stubs.len(), verify_stubs(&stubs)), (3, Ok(())));
+    stubs[1].source = "somebody".to_owned();
+    assert_eq!(verify_stubs(&stubs).unwrap_err().code(), "receipt_changed");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::SqliteTransaction;
 use super::rows::{self, json, signed, unsigned};
 use crate::storage::{
     ChangeRow, CountRow, Counter, ErasureRow, EventRow, LinkRow, PersonRow, ReceiptRow, Result,
-    Snapshot, TraitRow,
+    Snapshot, StubRow, TraitRow,
 };
 
 fn all<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -141,6 +141,13 @@ impl Snapshot for SqliteTransaction {
         .fetch_all(&mut *self.tx)
         .await?;
         all(&rows, rows::receipt_row)
+    }
+
+    async fn stubs(&mut self, erasure: &str) -> Result<Vec<StubRow>> {
+        let query = "SELECT * FROM stubs WHERE tenant = ? AND erasure = ? ORDER BY chain, seq";
+        let rows =
+            sqlx::query(query).bind(&self.tenant).bind(erasure).fetch_all(&mut *self.tx).await?;
+        all(&rows, rows::stub_row)
     }
 
     async fn counts(&mut self, owner: &ProfileName) -> Result<Vec<CountRow>> {

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::storage::{
     ChangeKind, ChangeRow, CountRow, ErasureRow, Error, EventRow, LinkRow, Origin, ReceiptRow,
-    Result, TraitRow,
+    Result, StubRow, TraitRow,
 };
 
 /// A number for SQLite, whose integers are signed.
@@ -122,6 +122,14 @@ pub(super) fn receipt_row(row: &SqliteRow) -> Result<ReceiptRow> {
         producer: row.try_get("producer")?,
         seq: number(row, "seq")?,
         time: time(row, "time")?,
+        body: from_json(row.try_get("body")?)?,
+    })
+}
+
+pub(super) fn stub_row(row: &SqliteRow) -> Result<StubRow> {
+    Ok(StubRow {
+        chain: row.try_get("chain")?,
+        seq: number(row, "seq")?,
         body: from_json(row.try_get("body")?)?,
     })
 }

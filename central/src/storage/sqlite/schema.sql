@@ -122,6 +122,17 @@ CREATE TABLE buried (
     PRIMARY KEY (tenant, profile)
 ) STRICT, WITHOUT ROWID;
 
+-- What proof demands of an erased person's consent: choices without device and evidence, under the
+-- erasure's id, which is a keyed hash.
+CREATE TABLE stubs (
+    tenant TEXT NOT NULL,
+    erasure TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (tenant, erasure, chain, seq)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE erasures (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,

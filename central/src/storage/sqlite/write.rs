@@ -10,8 +10,8 @@ use sqlx::Row;
 use super::SqliteTransaction;
 use super::rows::{json, signed, unsigned};
 use crate::storage::{
-    ChangeKind, Counter, Deleted, ErasureRow, EventRow, LinkRow, ReceiptRow, Result, TraitRow,
-    Transaction,
+    ChangeKind, Counter, Deleted, ErasureRow, EventRow, LinkRow, ReceiptRow, Result, StubRow,
+    TraitRow, Transaction,
 };
 
 impl SqliteTransaction {
@@ -169,6 +169,23 @@ impl Transaction for SqliteTransaction {
             .bind(signed(receipt.seq)?)
             .bind(receipt.time.0)
             .bind(json(&receipt.body)?)
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_stubs(&mut self, erasure: &str, stubs: &[StubRow]) -> Result<()> {
+        for stub in stubs {
+            sqlx::query(
+                "INSERT INTO stubs (tenant, erasure, chain, seq, body) \
+                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(&self.tenant)
+            .bind(erasure)
+            .bind(&stub.chain)
+            .bind(signed(stub.seq)?)
+            .bind(json(&stub.body)?)
             .execute(&mut *self.tx)
             .await?;
         }

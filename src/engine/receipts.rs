@@ -10,9 +10,9 @@ use crate::ids::hex;
 use crate::time::Timestamp;
 use crate::wire::Receipt;
 
-/// What remains of a receipt when its subject is erased: what was chosen, when and from where, still
-/// in its chain. The device and the evidence are gone; of both there is a hash, which a random device
-/// id keeps from being guessed.
+/// What remains of a receipt when its subject is erased: what was chosen, when and from where,
+/// still in its chain. The device and the evidence are gone; of both there is a hash, which a
+/// random device id keeps from being guessed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stub {

@@ -77,6 +77,9 @@ pub enum ConsentCommand {
         /// The string; `-` reads one per line from standard input
         #[arg(allow_hyphen_values = true)]
         string: String,
+        /// Of TC strings also the fields that the official libraries leave out
+        #[arg(long)]
+        all: bool,
     },
     /// Say in words what each purpose may do by a string, and why
     Explain {

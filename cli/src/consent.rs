@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::problem::Outcome;
 
 /// Prints one line of JSON per string; true where every string could be read.
-pub fn decode(string: &str) -> Outcome<bool> {
-    let options = JsonOptions { all_fields: true, ..JsonOptions::default() };
+pub fn decode(string: &str, all_fields: bool) -> Outcome<bool> {
+    let options = JsonOptions { all_fields, ..JsonOptions::default() };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut fine = true;
     let mut one = |string: &str, out: &mut dyn Write| -> Outcome<()> {

@@ -53,7 +53,7 @@ fn run(arguments: Arguments) -> Outcome<bool> {
             people::erase(&customer_id, yes, &central, json)
         }
         Command::Consent { command } => match command {
-            ConsentCommand::Decode { string } => consent::decode(&string),
+            ConsentCommand::Decode { string, all } => consent::decode(&string, all),
             ConsentCommand::Explain { string, region, gpc, vendor } => {
                 let case = consent::Case { region: &region, gpc, vendor };
                 consent::explain(&string, &case, json)

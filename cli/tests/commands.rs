@@ -369,6 +369,32 @@ fn consent_strings_are_decoded_one_per_line() {
     assert_eq!(errors, [false, true, false]);
 }
 
+/// What is printed is what the official libraries print, field for field.
+#[test]
+fn decoded_strings_have_the_fields_of_the_official_libraries() {
+    let read = |name: &str| -> Vec<Value> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(name);
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let excepted = read("consent_exceptions.json");
+    let mut compared = 0;
+    for vector in read("consent_strings.json").iter().step_by(7) {
+        let oracle = match vector["kind"].as_str().unwrap() {
+            "gpp" => &vector["oracle_iabgpp_3.2.0"],
+            _ => &vector["oracle_iabtechlabtcf_1.5.21"],
+        };
+        let known = excepted.iter().any(|one| one["string"] == vector["string"]);
+        if known || !oracle.is_object() || oracle.get("rejects").is_some() {
+            continue;
+        }
+        let string = vector["string"].as_str().unwrap();
+        let (code, out, _) = run(selvedge().args(["consent", "decode", string]));
+        assert_eq!((code, &serde_json::from_str::<Value>(&out).unwrap()), (0, oracle));
+        compared += 1;
+    }
+    assert!(compared > 5, "{compared}");
+}
+
 /// A TC string of the public vectors: the words say what holds, and what the region makes of it.
 #[test]
 fn a_consent_string_is_explained_in_words() {

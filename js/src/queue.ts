@@ -110,7 +110,9 @@ function schedule(ms: number): void {
   timerAt = at;
   timer = setTimeout(() => {
     unschedule();
-    void flush();
+    // A timer may come a moment early, by another clock; then what waits must not be left there.
+    if (Date.now() < pausedUntil) schedule(1);
+    else void flush();
   }, at - Date.now());
 }
 
@@ -162,7 +164,8 @@ async function deliver(batch: Waiting[]): Promise<void> {
     // Half of the wait is random, so that pages do not come back in step after an outage.
     const backoff = Math.min(BACKOFF_FIRST_MS * 2 ** failures, BACKOFF_LAST_MS);
     failures += 1;
-    pausedUntil = Date.now() + Math.max(reason.retryAfterMs, backoff * (0.5 + Math.random() / 2));
+    pausedUntil =
+      Date.now() + Math.ceil(Math.max(reason.retryAfterMs, backoff * (0.5 + Math.random() / 2)));
     schedule(0);
   }
 }

@@ -34,7 +34,9 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
     throw new EdgeError("unreachable", String(reason), 0, 0);
   }
   if (answer.ok) return answer;
-  const said = await answer.json().catch(() => null);
+  // The body of a call that may outlive its page sometimes never ends in Chromium: its status is
+  // enough to know whether to try again.
+  const said = init.keepalive ? null : await answer.json().catch(() => null);
   const code = typeof said?.code === "string" ? said.code : `http_${answer.status}`;
   const message = typeof said?.message === "string" ? said.message : code;
   throw new EdgeError(code, message, answer.status, retryAfter(answer));

@@ -136,8 +136,11 @@ impl View<'_> {
             Unit::Assigned(variants) => return *variants.get(usize::from(index))?,
             Unit::Profile(unit, known) => (unit, known),
         };
-        if let Some(assignment) = known.get(&experiment.name) {
-            return Some(assignment.variant);
+        // A variant that the workspace no longer has binds nobody.
+        let stands =
+            known.get(&experiment.name).and_then(|one| experiment.variant_at(&one.variant));
+        if stands.is_some() {
+            return stands;
         }
         if let Some((other, wanted)) = experiment.prerequisite {
             let depth = depth.checked_sub(1)?;

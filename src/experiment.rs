@@ -126,6 +126,12 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// The index of a variant, by its name.
+    pub fn variant_at(&self, name: &str) -> Option<u16> {
+        let at = self.variants.iter().position(|known| known == name)?;
+        u16::try_from(at).ok()
+    }
+
     /// The variant that the hash gives a unit; rule and prerequisite are the caller's to check.
     pub fn variant_of(&self, unit: &str) -> Option<u16> {
         if self.namespace.as_ref().is_some_and(|namespace| !namespace.holds(unit)) {

@@ -131,8 +131,21 @@ pub struct Profile {
 pub struct Assignment {
     /// When it was made; the earlier one stands when two profiles merge.
     pub time: Timestamp,
-    /// Index of the variant.
-    pub variant: u16,
+    /// The variant's name: a later workspace may list its variants in another order.
+    pub variant: String,
+    /// The start of the latest session in which it was reported as seen.
+    pub exposed: Option<Timestamp>,
+}
+
+impl Assignment {
+    /// Joins what another profile of the same person knows: the earlier assignment stands.
+    pub fn join(&mut self, other: &Self) {
+        let exposed = self.exposed.max(other.exposed);
+        if (other.time, &other.variant) < (self.time, &self.variant) {
+            *self = other.clone();
+        }
+        self.exposed = exposed;
+    }
 }
 
 /// What a device's profile hands to the person that it turns out to be.
@@ -216,6 +229,12 @@ impl Profile {
         }
     }
 
+    /// The start of a device's session, where it is not over.
+    pub fn session_start(&self, device: DeviceId, now: Timestamp) -> Option<Timestamp> {
+        let session = self.sessions.get(&device)?;
+        (now.since_ms(session.last) <= limits::SESSION_MS).then_some(session.start)
+    }
+
     /// Moves a device's session on; a pause of `limits::SESSION_MS` starts a new one.
     pub fn touch_session(
         &mut self,
@@ -291,9 +310,7 @@ impl Profile {
         }
         for (experiment, assignment) in &history.assignments {
             let known = self.assignments.entry(experiment.clone()).or_insert(assignment.clone());
-            if assignment < known {
-                *known = assignment.clone();
-            }
+            known.join(assignment);
         }
         if let Some(session) = history.session {
             self.sessions.entry(device).or_insert(session);
@@ -317,8 +334,12 @@ fn insert_seen(list: &mut Vec<Seen>, seen: Seen) {
             return;
         }
         list.insert(at, seen);
-        if list.len() > limits::HISTORY_TIMES {
-            list.remove(0);
+        // Per kind: a hundred impressions must not push out the one click that a cap counts.
+        let same = |one: &Seen| one.contact == seen.contact;
+        if list.iter().filter(|one| same(one)).count() > limits::HISTORY_TIMES
+            && let Some(oldest) = list.iter().position(same)
+        {
+            list.remove(oldest);
         }
     }
 }

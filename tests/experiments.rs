@@ -96,6 +96,40 @@ fn what_was_seen_survives_login() {
 }
 
 #[test]
+fn what_was_seen_survives_a_workspace_that_lists_its_variants_otherwise() {
+    let publish = |variants: &str, weights: &str| {
+        let extra = format!(
+            r#""experiments": {{"copy": {{"variants": {variants}, "weights": {weights}}}}},"#
+        );
+        selvedge::compile::workspace(&workspace(&extra, &[("welcome", copy_offer())])).unwrap()
+    };
+    let mut world = world(&workspace(COPY, &[("welcome", copy_offer())]));
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        let browser = agreed(&mut world);
+        let variant = world.decide(&browser, "hero").unwrap().variant.unwrap();
+        world.track(
+            &browser,
+            "Promotion Viewed",
+            &[("promotion_id", Value::String("welcome".into()))],
+        );
+        seen.push((browser, variant));
+    }
+    world.workspace = publish(r#"["long", "short", "control"]"#, "[1, 0, 0]");
+    for (browser, variant) in &seen {
+        assert_eq!(world.decide(browser, "hero").unwrap().variant.as_ref(), Some(variant));
+    }
+    let fresh = agreed(&mut world);
+    assert_eq!(world.decide(&fresh, "hero").unwrap().variant.as_deref(), Some("long"));
+    // A variant that is gone binds nobody.
+    world.workspace = publish(r#"["short", "tall"]"#, "[0, 1]");
+    for (browser, variant) in &seen {
+        let now = world.decide(browser, "hero").unwrap().variant.unwrap();
+        assert_eq!(now, if variant == "short" { "short" } else { "tall" });
+    }
+}
+
+#[test]
 fn nobody_is_assigned_without_consent() {
     let source = workspace(COPY, &[("welcome", copy_offer())]);
     let mut world = world(&source);

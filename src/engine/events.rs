@@ -152,8 +152,10 @@ fn assign(profile: &mut Profile, turn: &Turn<'_>, permits: Permits<'_>, offer: &
     let facts = decide::facts(turn.workspace, Some(personalise), profile, &request, turn.now);
     let unit = Unit::Profile(unit, &profile.assignments);
     let variant = decide::variant(turn.workspace, &facts, unit, part.experiment);
+    let variant = variant.and_then(|at| experiment.variants.get(usize::from(at)).cloned());
     if let (Some(variant), Some(permit)) = (variant, permits.profiling) {
-        profile.assign(permit, &experiment.name, Assignment { time: turn.now, variant });
+        let to = Assignment { time: turn.now, variant, exposed: None };
+        profile.assign(permit, &experiment.name, to);
     }
 }
 

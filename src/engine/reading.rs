@@ -95,14 +95,15 @@ impl Standing<'_> {
     ) -> View<'a> {
         let permit = self.effective.permit();
         let facts = decide::facts(workspace, permit, self.profile, request, now);
-        let session = speaker.device.and_then(|device| self.profile.sessions.get(&device));
+        let session_start =
+            speaker.device.and_then(|device| self.profile.session_start(device, now));
         View {
             facts,
             allowed: self.effective.allowed(),
             assurance: self.assurance,
             history: &self.profile.history,
             device: speaker.device,
-            session_start: session.map(|session| session.start),
+            session_start,
             answers: &[],
             scores: &[],
             unit: self.unit(speaker),

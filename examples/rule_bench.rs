@@ -36,12 +36,12 @@ fn run(size: usize, offers: &[Json], profiles: &[BTreeMap<String, Value>]) {
     let start = Instant::now();
     let (rules, group) = compile(&sources, profiles);
     let compile_ms = start.elapsed().as_secs_f64() * 1e3;
-    let bytes = postcard::to_allocvec(&rules.without_spans()).unwrap();
+    let bytes = rules.without_spans().to_bytes();
     if let Ok(path) = std::env::var("IMAGE") {
         std::fs::write(format!("{path}.{size}"), &bytes).unwrap();
     }
     let start = Instant::now();
-    let rules: Rules = postcard::from_bytes(&bytes).unwrap();
+    let rules = Rules::from_bytes(&bytes).unwrap();
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
 
     let values: Vec<Vec<(Slot, &Value)>> = profiles

@@ -72,10 +72,22 @@ impl Purpose {
     }
 }
 
+crate::pack::pack_words!(Purpose { Store, Profile, Personalise, Measure, Share });
+
 /// A set of purposes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PurposeSet(u8);
+
+impl crate::pack::Pack for PurposeSet {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.push(self.0);
+    }
+
+    fn unpack(from: &mut crate::pack::Reader<'_>) -> Self {
+        Self(from.byte() & Self::ALL.0)
+    }
+}
 
 impl PurposeSet {
     /// No purpose.

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::consent::{Permit, Personalise, PurposeSet};
 use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
-use crate::offer::{Arm, Assurance, FieldKind, Offer};
-use crate::profile::{Aggregate, Assignment, Profile, Seen, metric_key};
-use crate::rule::{Facts, RuleId, Rules, Scratch, Truth, Value};
+use crate::offer::{Arm, Assurance, Contacts, FieldKind, Offer};
+use crate::profile::{Aggregate, Assignment, Profile, metric_key};
+use crate::rule::{Facts, Rules, Scratch, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
@@ -87,34 +87,28 @@ pub struct OfferTrace {
 /// All that a decision looks at.
 pub struct View<'a> {
     /// Values for conditions; of a profile only what a permit let in.
-    pub facts: Facts,
+    pub facts: &'a Facts,
     /// Purposes that are allowed now.
     pub allowed: PurposeSet,
     /// How sure we are.
     pub assurance: Assurance,
-    /// Contacts per offer.
-    pub history: &'a BTreeMap<String, Vec<Seen>>,
+    /// Contacts with offers.
+    pub contacts: &'a Contacts,
     /// The device, for caps.
     pub device: Option<DeviceId>,
     /// When its session began.
     pub session_start: Option<Timestamp>,
-    /// Answers that the edge gave in place of private values, by rule, sorted; empty at the edge.
-    pub answers: &'a [(RuleId, bool)],
-    /// Numbers that it gave in place of private formulas, by rule, sorted; empty at the edge.
-    pub scores: &'a [(RuleId, f64)],
     /// Whom experiments assign.
     pub unit: Unit<'a>,
 }
 
-/// Whom experiments assign, and how.
-#[derive(Clone, Copy)]
-pub enum Unit<'a> {
-    /// Nobody that is known: no experiment takes part.
-    Nobody,
-    /// A profile, by its name; what it was assigned before stands.
-    Profile(&'a str, &'a BTreeMap<String, Assignment>),
-    /// As the edge assigned: the variant of each experiment, by index.
-    Assigned(&'a [Option<u16>]),
+/// Whom experiments assign, and what is settled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unit<'a> {
+    /// What is hashed; without it nothing new is assigned.
+    pub name: Option<&'a str>,
+    /// Variants that stand, by the experiment's index, sorted.
+    pub known: &'a [(u16, u16)],
 }
 
 impl View<'_> {
@@ -130,18 +124,12 @@ impl View<'_> {
         scratch: &mut Scratch,
         depth: usize,
     ) -> Option<u16> {
-        let experiment = workspace.experiment(index)?;
-        let (unit, known) = match self.unit {
-            Unit::Nobody => return None,
-            Unit::Assigned(variants) => return *variants.get(usize::from(index))?,
-            Unit::Profile(unit, known) => (unit, known),
-        };
-        // A variant that the workspace no longer has binds nobody.
-        let stands =
-            known.get(&experiment.name).and_then(|one| experiment.variant_at(&one.variant));
-        if stands.is_some() {
-            return stands;
+        let known = self.unit.known;
+        if let Ok(at) = known.binary_search_by_key(&index, |(experiment, _)| *experiment) {
+            return known.get(at).map(|(_, variant)| *variant);
         }
+        let unit = self.unit.name?;
+        let experiment = workspace.experiment(index)?;
         if let Some((other, wanted)) = experiment.prerequisite {
             let depth = depth.checked_sub(1)?;
             if self.variant_in(workspace, other, scratch, depth) != Some(wanted) {
@@ -150,28 +138,14 @@ impl View<'_> {
         }
         let takes_part = experiment
             .rule
-            .is_none_or(|rule| self.truth(&workspace.rules, rule, scratch) == Truth::Match);
+            .is_none_or(|rule| workspace.rules.truth(rule, self.facts, scratch) == Truth::Match);
         if takes_part { experiment.variant_of(unit) } else { None }
     }
 
     /// What a ranking formula comes to; what has no value counts as zero.
     pub fn score(&self, rules: &Rules, offer: &Offer, scratch: &mut Scratch) -> f64 {
         let Some(rule) = offer.rank else { return 0.0 };
-        match self.scores.binary_search_by_key(&rule, |(known, _)| *known) {
-            Ok(at) => self.scores.get(at).map_or(0.0, |(_, score)| *score),
-            Err(_) => rules.value(rule, &self.facts, scratch).unwrap_or(0.0),
-        }
-    }
-
-    /// What a condition comes to.
-    fn truth(&self, rules: &Rules, rule: RuleId, scratch: &mut Scratch) -> Truth {
-        match self.answers.binary_search_by_key(&rule, |(known, _)| *known) {
-            Ok(at) => match self.answers.get(at) {
-                Some((_, true)) => Truth::Match,
-                _ => Truth::NoMatch,
-            },
-            Err(_) => rules.truth(rule, &self.facts, scratch),
-        }
+        rules.value(rule, self.facts, scratch).unwrap_or(0.0)
     }
 }
 
@@ -251,31 +225,93 @@ pub fn variant(
     let mut scratch = Scratch::default();
     scratch.begin();
     let view = View {
-        facts: facts.clone(),
+        facts,
         allowed: PurposeSet::NONE,
         assurance: Assurance::Anonymous,
-        history: &BTreeMap::new(),
+        contacts: &Contacts::default(),
         device: None,
         session_start: None,
-        answers: &[],
-        scores: &[],
         unit,
     };
     view.variant(workspace, experiment, &mut scratch)
 }
 
+/// A profile's assignments by the experiment's index, sorted.
+pub fn settled(
+    workspace: &Workspace,
+    assignments: &BTreeMap<String, Assignment>,
+) -> Vec<(u16, u16)> {
+    let known = assignments.iter().filter_map(|(name, one)| {
+        let at = workspace.experiment_at(name)?;
+        // A variant that the workspace no longer has binds nobody.
+        Some((at, workspace.experiment(at)?.variant_at(&one.variant)?))
+    });
+    known.collect()
+}
+
 /// The audiences that the view is in, by name.
-pub fn audiences(workspace: &Workspace, view: &mut View<'_>) -> Vec<String> {
+pub fn audiences(workspace: &Workspace, view: &View<'_>) -> Vec<String> {
     let mut scratch = Scratch::default();
     scratch.begin();
+    let rules = &workspace.rules;
     workspace
         .audiences
         .iter()
-        .filter(|audience| {
-            view.truth(&workspace.rules, audience.rule, &mut scratch) == Truth::Match
-        })
+        .filter(|audience| rules.truth(audience.rule, view.facts, &mut scratch) == Truth::Match)
         .map(|audience| audience.name.clone())
         .collect()
+}
+
+/// What decisions find out and use again; it belongs to one workspace.
+#[derive(Debug, Default)]
+pub struct Work {
+    search: Scratch,
+    judge: Scratch,
+}
+
+impl Work {
+    /// Begins a page: call it whenever facts changed.
+    pub fn begin(&mut self) {
+        self.search.begin();
+        self.judge.begin();
+    }
+}
+
+/// What won a placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Index of the offer.
+    pub offer: u32,
+    /// Index of its experiment's variant, where it takes part in one.
+    pub variant: Option<u16>,
+}
+
+/// Who wins a placement. `taken` are offers, by index, that the page shows already. Nothing is
+/// allocated once `work` has seen a page. [`Work::begin`] goes before.
+pub fn choose(
+    workspace: &Workspace,
+    view: &View<'_>,
+    now: Timestamp,
+    placement: &Placement,
+    taken: &[u32],
+    work: &mut Work,
+) -> Option<Chosen> {
+    let Work { search, judge } = work;
+    Case { workspace, view, now, taken, scratch: judge }.first(placement, search)
+}
+
+/// The same, and why each offer of the placement, by rank, won or lost.
+pub fn choose_and_trace(
+    workspace: &Workspace,
+    view: &View<'_>,
+    now: Timestamp,
+    placement: &Placement,
+    taken: &[u32],
+    work: &mut Work,
+    codes: &mut Vec<Code>,
+) -> Option<Chosen> {
+    let Work { search, judge } = work;
+    Case { workspace, view, now, taken, scratch: judge }.all(placement, search, codes)
 }
 
 /// Decides one placement. `taken` are offers that the page shows already.
@@ -303,21 +339,36 @@ pub fn decide(
         "unknown_placement".clone_into(&mut decision.reason);
         return decision;
     };
-    let mut scratch = Scratch::default();
-    scratch.begin();
-    let mut case = Case { workspace, view, now, taken, scratch };
-    let winner = if trace { case.all(known, &mut decision.trace) } else { case.first(known) };
-    if let Some((offer, variant)) = winner {
+    let mut work = Work::default();
+    work.begin();
+    let taken: Vec<u32> = taken.iter().filter_map(|key| workspace.offer_at(key)).collect();
+    let mut codes = Vec::new();
+    let chosen = if trace {
+        choose_and_trace(workspace, view, now, known, &taken, &mut work, &mut codes)
+    } else {
+        choose(workspace, view, now, known, &taken, &mut work)
+    };
+    let winner = chosen.and_then(|chosen| offer(workspace, chosen.offer));
+    for (at, code) in known.offers.iter().zip(codes) {
+        if let Some(offer) = offer(workspace, *at) {
+            decision.trace.push(reason::trace(workspace, view, offer, code, winner));
+        }
+    }
+    if let (Some(offer), Some(chosen)) = (winner, chosen) {
         "won".clone_into(&mut decision.reason);
         decision.decision = name(workspace, placement, &offer.key, now);
         decision.offer = Some(offer.key.clone());
-        decision.variant = variant_name(workspace, offer, variant);
-        if let Some(content) = offer.content_for(variant, request.language()) {
+        decision.variant = variant_name(workspace, offer, chosen.variant);
+        if let Some(content) = offer.content_for(chosen.variant, request.language()) {
             decision.language.clone_from(&content.language);
-            decision.content = content::fill(content, &view.facts);
+            decision.content = content::fill(content, view.facts);
         }
     }
     decision
+}
+
+fn offer(workspace: &Workspace, at: u32) -> Option<&Offer> {
+    workspace.offers.get(usize::try_from(at).ok()?)
 }
 
 fn variant_name(workspace: &Workspace, offer: &Offer, variant: Option<u16>) -> Option<String> {
@@ -337,84 +388,91 @@ fn name(workspace: &Workspace, placement: &str, offer: &str, now: Timestamp) -> 
 }
 
 /// One placement being decided.
-struct Case<'a, 'v> {
+struct Case<'a, 'v, 's> {
     workspace: &'a Workspace,
     view: &'a View<'v>,
     now: Timestamp,
-    taken: &'a [String],
-    scratch: Scratch,
+    taken: &'a [u32],
+    scratch: &'s mut Scratch,
 }
 
-type Winner<'a> = (&'a Offer, Option<u16>);
-
-impl<'a> Case<'a, '_> {
+impl<'a> Case<'a, '_, '_> {
     /// The winner alone, found through the index.
-    fn first(&mut self, placement: &'a Placement) -> Option<Winner<'a>> {
+    fn first(&mut self, placement: &Placement, search: &mut Scratch) -> Option<Chosen> {
         let workspace = self.workspace;
         let mut best = Best::default();
-        if !self.view.answers.is_empty() {
-            for offer in offers(workspace, placement) {
-                if best.is_beyond(offer) {
-                    break;
-                }
-                if let (Code::Won, variant) = self.judge(offer, true) {
-                    best.meet(offer, variant, self.view, &workspace.rules, &mut self.scratch);
-                }
-            }
-            return best.winner;
-        }
-        let mut search = core::mem::take(&mut self.scratch);
-        self.scratch.begin();
-        let facts = &self.view.facts;
-        workspace.rules.matching(placement.group, facts, &mut search, |rule| {
-            let Some(offer) = workspace.offer_of(rule) else { return ControlFlow::Continue(()) };
+        workspace.rules.search(placement.group, self.view.facts, search, |place| {
+            let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
+            let Some(offer) = offer(workspace, at) else { return ControlFlow::Continue(()) };
             if best.is_beyond(offer) {
                 return ControlFlow::Break(());
             }
-            if let (Code::Won, variant) = self.judge(offer, false) {
-                best.meet(offer, variant, self.view, &workspace.rules, &mut self.scratch);
-            }
+            let (Code::Won, variant) = self.judge(at, offer, true) else {
+                return ControlFlow::Continue(());
+            };
+            self.meet(&mut best, offer, Chosen { offer: at, variant });
             // Where the rank is static, the first that passes is the winner.
-            match best.winner {
-                Some((offer, _)) if offer.rank.is_none() && !best.is_tied(workspace, placement) => {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
+            if placement.is_ranked { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         best.winner
     }
 
     /// The winner, and why every offer won or lost.
-    fn all(&mut self, placement: &'a Placement, trace: &mut Vec<OfferTrace>) -> Option<Winner<'a>> {
+    fn all(
+        &mut self,
+        placement: &Placement,
+        search: &mut Scratch,
+        codes: &mut Vec<Code>,
+    ) -> Option<Chosen> {
+        let workspace = self.workspace;
         let mut best = Best::default();
-        let mut codes = Vec::new();
-        for offer in offers(self.workspace, placement) {
-            let (code, variant) = self.judge(offer, true);
-            if code == Code::Won && !best.is_beyond(offer) {
-                let rules = &self.workspace.rules;
-                best.meet(offer, variant, self.view, rules, &mut self.scratch);
+        let mut winner = None;
+        codes.clear();
+        workspace.rules.sift(placement.group, self.view.facts, search, |place, is_false| {
+            let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
+            let Some(offer) = offer(workspace, at) else { return };
+            let code = match self.is_kept_away(offer) {
+                Some(code) => code,
+                None if is_false => Code::NotEligible,
+                None => {
+                    let (code, variant) = self.judge(at, offer, false);
+                    if code == Code::Won
+                        && !best.is_beyond(offer)
+                        && self.meet(&mut best, offer, Chosen { offer: at, variant })
+                    {
+                        winner = Some(codes.len());
+                    }
+                    code
+                }
+            };
+            codes.push(code);
+        });
+        for (place, code) in codes.iter_mut().enumerate() {
+            if *code == Code::Won && Some(place) != winner {
+                *code = Code::Outranked;
             }
-            codes.push((offer, code));
-        }
-        let winner = best.winner.map(|(offer, _)| offer);
-        for (offer, code) in codes {
-            let won = winner.is_some_and(|winner| winner.key == offer.key);
-            let code = if code == Code::Won && !won { Code::Outranked } else { code };
-            trace.push(reason::trace(self.workspace, self.view, offer, code, winner));
         }
         best.winner
     }
 
-    /// Where an offer fails first, and its variant. With `eligibility` off its condition is known
-    /// to hold.
-    fn judge(&mut self, offer: &Offer, eligibility: bool) -> (Code, Option<u16>) {
-        let lost = self.loses(offer, eligibility);
+    /// Notes an offer that passes every step; whether it is the best so far.
+    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) -> bool {
+        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+        let better = best.winner.is_none() || score > best.score;
+        if better {
+            *best = Best { winner: Some(chosen), offer: Some(offer), score };
+        }
+        better
+    }
+
+    /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
+    fn judge(&mut self, at: u32, offer: &Offer, eligible: bool) -> (Code, Option<u16>) {
+        let lost = self.is_kept_away(offer).or_else(|| self.loses(at, offer, eligible));
         if let Some(code) = lost {
             return (code, None);
         }
         let variant = match &offer.experiment {
-            Some(part) => self.view.variant(self.workspace, part.experiment, &mut self.scratch),
+            Some(part) => self.view.variant(self.workspace, part.experiment, self.scratch),
             None => None,
         };
         let code = match offer.arm(variant) {
@@ -424,8 +482,8 @@ impl<'a> Case<'a, '_> {
         (code, variant)
     }
 
-    /// The first step that an offer fails, its experiment aside.
-    fn loses(&mut self, offer: &Offer, eligibility: bool) -> Option<Code> {
+    /// The first of the steps before its condition that an offer fails.
+    fn is_kept_away(&mut self, offer: &Offer) -> Option<Code> {
         let view = self.view;
         if offer.purpose.is_some_and(|purpose| !view.allowed.has(purpose)) {
             return Some(Code::NoConsent);
@@ -435,39 +493,51 @@ impl<'a> Case<'a, '_> {
         }
         for holdout in &offer.holdouts {
             // The first variant of a holdout is the part that is held out.
-            if view.variant(self.workspace, *holdout, &mut self.scratch) == Some(0) {
+            if view.variant(self.workspace, *holdout, self.scratch) == Some(0) {
                 return Some(Code::HeldOut);
             }
         }
-        if eligibility {
-            match view.truth(&self.workspace.rules, offer.rule, &mut self.scratch) {
+        None
+    }
+
+    /// The first step from its condition on that an offer fails, its experiment aside.
+    fn loses(&mut self, at: u32, offer: &Offer, eligible: bool) -> Option<Code> {
+        let view = self.view;
+        if !eligible {
+            match self.workspace.rules.truth(offer.rule, view.facts, self.scratch) {
                 Truth::Match => {}
                 Truth::NoMatch => return Some(Code::NotEligible),
                 Truth::Missing(slot) => return Some(Code::Missing(slot)),
                 Truth::Error(code) => return Some(Code::Failed(code)),
             }
         }
+        if !offer.reaches(view.unit.name) {
+            return Some(Code::NotRolledOut);
+        }
         if offer.schedule.as_ref().is_some_and(|schedule| !schedule.is_open(self.now)) {
             return Some(Code::OutOfSchedule);
         }
-        let seen = view.history.get(&offer.key).map_or(&[][..], Vec::as_slice);
-        if offer.cools_down(seen, self.now) {
-            return Some(Code::CoolingDown);
+        if offer.cool_down_ms.is_some() || !offer.caps.is_empty() {
+            let seen = view.contacts.of(at);
+            if offer.cools_down(seen, self.now) {
+                return Some(Code::CoolingDown);
+            }
+            if let Some(cap) = offer.capped(seen, view.device, view.session_start, self.now) {
+                return Some(Code::Capped(cap));
+            }
         }
-        if let Some(cap) = offer.capped(seen, view.device, view.session_start, self.now) {
-            return Some(Code::Capped(cap));
-        }
-        self.is_taken(offer)
+        self.is_taken(at, offer)
     }
 
     /// Whether the page has it, or another of its exclusion group.
-    fn is_taken(&self, offer: &Offer) -> Option<Code> {
-        if !offer.repeats && self.taken.contains(&offer.key) {
+    fn is_taken(&self, at: u32, known: &Offer) -> Option<Code> {
+        if !known.repeats && self.taken.contains(&at) {
             return Some(Code::OnPageAlready);
         }
-        let group = offer.exclusion.as_ref()?;
-        let excluded = self.taken.iter().filter(|key| **key != offer.key).any(|key| {
-            self.workspace.offer(key).is_some_and(|other| other.exclusion.as_ref() == Some(group))
+        let group = known.exclusion.as_ref()?;
+        let excluded = self.taken.iter().filter(|other| **other != at).any(|other| {
+            offer(self.workspace, *other)
+                .is_some_and(|other| other.exclusion.as_ref() == Some(group))
         });
         excluded.then_some(Code::Excluded)
     }
@@ -476,45 +546,14 @@ impl<'a> Case<'a, '_> {
 /// The best offer so far: the first by priority, then by score, then by key.
 #[derive(Default)]
 struct Best<'a> {
-    winner: Option<Winner<'a>>,
+    winner: Option<Chosen>,
+    offer: Option<&'a Offer>,
     score: f64,
 }
 
-impl<'a> Best<'a> {
+impl Best<'_> {
     /// Whether an offer comes too late, by rank, to win.
     fn is_beyond(&self, offer: &Offer) -> bool {
-        self.winner.is_some_and(|(winner, _)| offer.priority < winner.priority)
+        self.offer.is_some_and(|best| offer.priority < best.priority)
     }
-
-    fn meet(
-        &mut self,
-        offer: &'a Offer,
-        variant: Option<u16>,
-        view: &View<'_>,
-        rules: &Rules,
-        scratch: &mut Scratch,
-    ) {
-        let score = view.score(rules, offer, scratch);
-        if self.winner.is_none() || score > self.score {
-            self.winner = Some((offer, variant));
-            self.score = score;
-        }
-    }
-
-    /// Whether another offer of the same priority has a formula, so that it may still win.
-    fn is_tied(&self, workspace: &Workspace, placement: &Placement) -> bool {
-        placement.is_ranked
-            && self.winner.is_some_and(|(winner, _)| {
-                offers(workspace, placement)
-                    .any(|other| other.priority == winner.priority && other.rank.is_some())
-            })
-    }
-}
-
-/// A placement's offers, by rank.
-fn offers<'a>(
-    workspace: &'a Workspace,
-    placement: &'a Placement,
-) -> impl Iterator<Item = &'a Offer> {
-    placement.offers.iter().filter_map(|at| workspace.offers.get(usize::try_from(*at).ok()?))
 }

@@ -2,8 +2,7 @@
 //! SDKs and published cases agree with us. It must never draw randomness: the same profile and seed
 //! give the same variant everywhere.
 
-use serde::{Deserialize, Serialize};
-
+use crate::pack::pack_struct;
 use crate::rule::RuleId;
 
 /// A part of the unit interval, from inclusive, until exclusive.
@@ -38,13 +37,16 @@ fn digits(mut number: u32, buffer: &mut [u8; 10]) -> &str {
 pub fn hash(seed: &str, value: &str, version: u8) -> Option<f64> {
     match version {
         1 => Some(f64::from(fnv1a(&[value, seed]) % 1_000) / 1_000.0),
-        2 => {
-            let mut buffer = [0; 10];
-            let first = fnv1a(&[seed, value]);
-            Some(f64::from(fnv1a(&[digits(first, &mut buffer)]) % 10_000) / 10_000.0)
-        }
+        2 => Some(f64::from(bucket(seed, value)) / 10_000.0),
         _ => None,
     }
+}
+
+/// The bucket of a value, from 0 to 9,999: version 2 of the hash before it is divided.
+pub fn bucket(seed: &str, value: &str) -> u32 {
+    let mut buffer = [0; 10];
+    let first = fnv1a(&[seed, value]);
+    fnv1a(&[digits(first, &mut buffer)]) % 10_000
 }
 
 /// Equal weights for `count` variants.
@@ -86,13 +88,15 @@ pub fn choose(at: f64, ranges: &[Range]) -> Option<usize> {
 }
 
 /// A part of a namespace: experiments that share one never overlap in people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Namespace {
     /// Its name.
     pub name: String,
     /// The part that belongs to the experiment.
     pub range: Range,
 }
+
+pack_struct!(Namespace { name, range });
 
 impl Namespace {
     /// Whether a unit falls into this part.
@@ -105,7 +109,7 @@ impl Namespace {
 }
 
 /// An experiment: variants by weight, for the part of the profiles that it covers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
     /// Its name.
     pub name: String,
@@ -124,6 +128,8 @@ pub struct Experiment {
     /// Whether this is a holdout: its first variant sees no offer that names it.
     pub holdout: bool,
 }
+
+pack_struct!(Experiment { name, seed, variants, ranges, rule, namespace, prerequisite, holdout });
 
 impl Experiment {
     /// The index of a variant, by its name.

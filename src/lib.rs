@@ -28,6 +28,7 @@ pub mod identity;
 pub mod ids;
 pub mod limits;
 pub mod offer;
+mod pack;
 pub mod page;
 pub mod profile;
 #[cfg(feature = "replay")]

@@ -6,7 +6,9 @@ mod schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Purpose;
+use crate::experiment;
 use crate::ids::DeviceId;
+use crate::pack::{Pack, Reader, pack_struct, pack_words};
 use crate::profile::{Contact, Seen};
 use crate::rule::{RuleId, Slot};
 use crate::time::Timestamp;
@@ -64,7 +66,7 @@ pub enum Window {
 }
 
 /// A bound on how often an offer is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     /// Whose contacts.
     pub per: Per,
@@ -92,8 +94,13 @@ impl Cap {
     }
 }
 
+pack_words!(Assurance { Anonymous, Recognised, Authenticated });
+pack_words!(Per { Person, Device });
+pack_words!(Window { Session, Day, Week, Ever });
+pack_struct!(Cap { per, window, on, max });
+
 /// A piece of a text field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Text as it stands.
     Text(String),
@@ -101,9 +108,38 @@ pub enum Part {
     Value(Slot, String),
 }
 
+impl Pack for Part {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => (false, text.clone()).pack(out),
+            Self::Value(slot, fallback) => {
+                (true, fallback.clone()).pack(out);
+                slot.pack(out);
+            }
+        }
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        match <(bool, String)>::unpack(from) {
+            (false, text) => Self::Text(text),
+            (true, fallback) => Self::Value(Slot::unpack(from), fallback),
+        }
+    }
+}
+
 /// A text with places for values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(pub Vec<Part>);
+
+impl Pack for Template {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.0.pack(out);
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        Self(Pack::unpack(from))
+    }
+}
 
 /// What a content field may hold; it decides how the value is escaped where it lands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,8 +154,10 @@ pub enum FieldKind {
     Image,
 }
 
+pack_words!(FieldKind { Text, Link, Image });
+
 /// One field of an offer's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// `headline`, `body`, `cta`, `href`, ...
     pub name: String,
@@ -129,8 +167,10 @@ pub struct Field {
     pub text: Template,
 }
 
+pack_struct!(Field { name, kind, text });
+
 /// Content in one language.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Language tag, lower-case.
     pub language: String,
@@ -138,8 +178,42 @@ pub struct Content {
     pub fields: Vec<Field>,
 }
 
+pack_struct!(Content { language, fields });
+
+/// A profile's contacts with offers, by the offer's index.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contacts {
+    /// Each offer, ascending, and where its contacts end.
+    ends: Vec<(u32, u32)>,
+    seen: Vec<Seen>,
+}
+
+impl Contacts {
+    /// Adds the contacts with an offer; offers come in ascending order.
+    pub fn push(&mut self, offer: u32, seen: impl IntoIterator<Item = Seen>) {
+        self.seen.extend(seen);
+        self.ends.push((offer, u32::try_from(self.seen.len()).unwrap_or(u32::MAX)));
+    }
+
+    /// The contacts with an offer, oldest first.
+    pub fn of(&self, offer: u32) -> &[Seen] {
+        let Ok(at) = self.ends.binary_search_by_key(&offer, |(offer, _)| *offer) else {
+            return &[];
+        };
+        let end = |at: usize| self.ends.get(at).map_or(0, |(_, end)| *end as usize);
+        self.seen.get(at.checked_sub(1).map_or(0, end)..end(at)).unwrap_or(&[])
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+pack_struct!(Contacts { ends, seen });
+
 /// What an offer is in one variant of its experiment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arm {
     /// As it is without the experiment.
     Same,
@@ -149,8 +223,29 @@ pub enum Arm {
     Content(Vec<Content>),
 }
 
+impl Pack for Arm {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Same => out.push(0),
+            Self::Nothing => out.push(1),
+            Self::Content(contents) => {
+                out.push(2);
+                contents.pack(out);
+            }
+        }
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        match from.byte() {
+            0 => Self::Same,
+            1 => Self::Nothing,
+            _ => Self::Content(Pack::unpack(from)),
+        }
+    }
+}
+
 /// An offer's part in an experiment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InExperiment {
     /// Index of the experiment.
     pub experiment: u16,
@@ -158,8 +253,21 @@ pub struct InExperiment {
     pub arms: Vec<Arm>,
 }
 
+pack_struct!(InExperiment { experiment, arms });
+
+/// The part of the profiles that may see an offer, by the experiments' hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    /// The hash's seed; None is the offer's key.
+    pub seed: Option<String>,
+    /// The highest of the ten thousand buckets that may see it, as GrowthBook's `coverage` is read.
+    pub highest: u16,
+}
+
+pack_struct!(Rollout { seed, highest });
+
 /// Content for placements, with eligibility, schedule, caps and rank.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
     /// Its key.
     pub key: String,
@@ -173,6 +281,8 @@ pub struct Offer {
     pub assurance: Assurance,
     /// The higher wins; equal ones go by key.
     pub priority: i32,
+    /// The part of the profiles that may see it; None is all.
+    pub rollout: Option<Rollout>,
     /// When it may be shown.
     pub schedule: Option<Schedule>,
     /// How often.
@@ -193,7 +303,33 @@ pub struct Offer {
     pub content: Vec<Content>,
 }
 
+pack_struct!(Offer {
+    key,
+    rule,
+    private,
+    purpose,
+    assurance,
+    priority,
+    rollout,
+    schedule,
+    caps,
+    cool_down_ms,
+    rank,
+    exclusion,
+    repeats,
+    experiment,
+    holdouts,
+    content,
+});
+
 impl Offer {
+    /// Whether a profile is in the part that may see it.
+    pub fn reaches(&self, unit: Option<&str>) -> bool {
+        let Some(rollout) = &self.rollout else { return true };
+        let seed = rollout.seed.as_ref().unwrap_or(&self.key);
+        unit.is_some_and(|unit| experiment::bucket(seed, unit) <= u32::from(rollout.highest))
+    }
+
     /// The first cap that is used up, as an index into [`Offer::caps`].
     pub fn capped(
         &self,

@@ -62,6 +62,8 @@ pub enum Contact {
     Dismissal,
 }
 
+crate::pack::pack_words!(Contact { Impression, Click, Dismissal });
+
 /// One contact; the key makes a repeated report count once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seen {
@@ -74,6 +76,8 @@ pub struct Seen {
     /// The reporting event.
     pub key: EventKey,
 }
+
+crate::pack::pack_struct!(Seen { time, contact, device, key });
 
 /// How a device belongs to a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

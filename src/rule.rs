@@ -39,14 +39,16 @@ pub(crate) mod draft {
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::pack::{Pack, Reader};
 
 pub use calendar::civil_day;
 pub use eval::Scratch;
 use eval::{Run, at};
 pub use facts::Facts;
 pub use image::Span;
-use image::{Column, Image};
+use image::{Column, Image, Node, Op};
 use index::{Index, Symbols};
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};
@@ -108,6 +110,20 @@ impl Rules {
             rules.groups.push(index);
         }
         rules
+    }
+
+    /// The bytes of the rules alone.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.pack(&mut bytes);
+        bytes
+    }
+
+    /// Loads rules; None of bytes that are none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        let rules = Self::unpack(&mut from);
+        from.finish(rules)
     }
 
     /// The slot of `profile.tier`, `request.country`, ..., where it was declared.
@@ -172,10 +188,39 @@ impl Rules {
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
-        visit: impl FnMut(RuleId) -> ControlFlow<()>,
+        mut visit: impl FnMut(RuleId) -> ControlFlow<()>,
+    ) {
+        let members = self.members_of(group.0);
+        self.search(group, facts, scratch, |place| match members.get(place) {
+            Some(rule) => visit(RuleId(*rule)),
+            None => ControlFlow::Continue(()),
+        });
+    }
+
+    /// The same by their places in the group.
+    pub fn search(
+        &self,
+        group: GroupId,
+        facts: &Facts,
+        scratch: &mut Scratch,
+        visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.search(self, self.members_of(group.0), facts, scratch, visit);
+            index.search(self, facts, scratch, visit);
+        }
+    }
+
+    /// Visits every rule of a group by its place, in ascending rank, and says of those that the
+    /// index finds to be false that they are; of the others nothing is known.
+    pub fn sift(
+        &self,
+        group: GroupId,
+        facts: &Facts,
+        scratch: &mut Scratch,
+        visit: impl FnMut(usize, bool),
+    ) {
+        if let Some(index) = self.groups.get(at(group.0)) {
+            index.sift(self.members_of(group.0).len(), facts, scratch, visit);
         }
     }
 
@@ -212,9 +257,57 @@ impl Rules {
     }
 
     /// The same without the places of conjuncts in their sources: what a page gets.
-    pub fn without_spans(mut self) -> Self {
-        self.image.column_mut(Column::Spans).clear();
-        self
+    pub fn without_spans(&self) -> Self {
+        let mut image = self.image.clone();
+        image.column_mut(Column::Spans).clear();
+        Self { image, ..Self::default() }
+    }
+
+    /// Slots that no condition knows yet.
+    pub fn free_slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        let first = u16::try_from(self.image.slots()).unwrap_or(u16::MAX);
+        (first..u16::MAX).map(Slot)
+    }
+
+    /// Puts, in place of each rule, that its slot (of those that were free, in order) holds what
+    /// somebody else found: a condition where it holds true, a formula its number.
+    pub fn answer(&mut self, answers: &[(RuleId, Slot, Kind)]) {
+        let image = &mut self.image;
+        let cuts = image.cuts.len();
+        let mut stands_in = std::collections::BTreeMap::new();
+        for (rule, slot, kind) in answers {
+            image.push(Column::SlotPaths, u32::MAX);
+            image.push(Column::SlotKinds, *kind as u32);
+            image.push(Column::SlotSources, 0);
+            image.end_at(Column::CutStarts, cuts);
+            let value = image.push_node(Node { op: Op::Slot, a: slot.0.into(), b: 0 });
+            let node = match kind {
+                Kind::Bool => image.push_node(Node { op: Op::Holds, a: value, b: 0 }),
+                _ => value,
+            };
+            stands_in.insert(rule.0, node);
+        }
+        let count = image.count(Column::ConjunctStarts);
+        let rules: Vec<Vec<u32>> = (0..count)
+            .map(|rule| match stands_in.get(&rule) {
+                Some(node) => vec![*node],
+                None => image.part(Column::ConjunctStarts, rule, Column::Conjuncts).to_vec(),
+            })
+            .collect();
+        image.put_parts(Column::ConjunctStarts, Column::Conjuncts, &rules);
+    }
+
+    /// Empties every other group.
+    pub fn keep_groups(&mut self, groups: &[GroupId]) {
+        let count = self.image.count(Column::MemberStarts);
+        let kept: Vec<Vec<u32>> = (0..count)
+            .map(|group| match groups.contains(&GroupId(group)) {
+                true => self.members_of(group).to_vec(),
+                false => Vec::new(),
+            })
+            .collect();
+        self.image.put_parts(Column::MemberStarts, Column::Members, &kept);
+        *self = Self::from_image(std::mem::take(&mut self.image));
     }
 
     /// A symbol plus one, where conditions know this text; else 0.
@@ -255,14 +348,12 @@ impl Rules {
     }
 }
 
-impl Serialize for Rules {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.image.serialize(serializer)
+impl Pack for Rules {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.image.pack(out);
     }
-}
 
-impl<'de> Deserialize<'de> for Rules {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Image::deserialize(deserializer).map(Self::from_image)
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        Self::from_image(Image::unpack(from))
     }
 }

@@ -2,29 +2,30 @@
 //! come as answers, not as values. It must never hold a value that the workspace does not list as
 //! public.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::consent::Effective;
+use crate::consent::PurposeSet;
 use crate::decide::{self, Decision, Request, Unit, View};
-use crate::error::Error;
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, EventKey};
 use crate::limits;
-use crate::offer::{Assurance, Offer};
+use crate::offer::{Assurance, Contacts};
+use crate::pack::{Pack, Reader, pack_struct};
 use crate::profile::Seen;
-use crate::rule::{Facts, RuleId, Scratch, Slot, Truth, Value};
+use crate::rule::{Facts, Kind, RuleId, Scratch, Slot, Truth, Value};
 use crate::time::Timestamp;
-use crate::workspace::{Where, Workspace};
+use crate::workspace::Workspace;
 
+/// Version of a slice's bytes; a page that does not know it asks the edge instead.
+const SLICE_FORMAT: u16 = 1;
 /// Stands for the device in a slice's contacts: the page learns which contacts were its own, and
 /// not the device's id, which its cookie hides from scripts.
 const HERE: DeviceId = DeviceId([1; 16]);
 /// Stands for every other device.
 const ELSEWHERE: DeviceId = DeviceId([0; 16]);
 
-/// A purpose-limited part of one profile, for the page's placements.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A purpose-limited part of one profile, for the page's placements. Slots and indices are those
+/// of [`Workspace::for_page`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// The workspace that it belongs to.
     pub workspace: String,
@@ -32,99 +33,118 @@ pub struct Slice {
     pub expires: Timestamp,
     /// How sure the edge is.
     pub assurance: Assurance,
-    /// The consent as it stands.
-    pub effective: Effective,
-    /// Public values.
+    /// The purposes that are allowed.
+    pub allowed: PurposeSet,
+    /// Public values, and what the edge answered in place of private conditions and formulas.
     pub values: Vec<(Slot, Value)>,
-    /// Answers of the edge to the conditions of the page's offers, by rule, sorted.
-    pub answers: Vec<(RuleId, bool)>,
-    /// Numbers of the edge for their ranking formulas, by rule, sorted.
-    pub scores: Vec<(RuleId, f64)>,
-    /// Variants that the edge assigned, by the experiment's index.
-    pub variants: Vec<Option<u16>>,
+    /// Variants that the edge assigned, by the experiment's index, sorted.
+    pub variants: Vec<(u16, u16)>,
     /// Contacts of the page's offers, for caps.
-    pub history: BTreeMap<String, Vec<Seen>>,
+    pub contacts: Contacts,
     /// Start of the device's session.
     pub session_start: Option<Timestamp>,
+    /// What experiments hash where nobody assigned before; the edge keeps it to itself.
+    pub unit: Option<String>,
 }
 
-/// The offers that pages place themselves, each once.
-fn page_offers(workspace: &Workspace) -> impl Iterator<Item = &Offer> {
-    let mut used = vec![false; workspace.offers.len()];
-    let of_pages = workspace.placements.iter().filter(|placement| placement.at == Where::Page);
-    for at in of_pages.flat_map(|placement| &placement.offers) {
-        if let Some(flag) = usize::try_from(*at).ok().and_then(|at| used.get_mut(at)) {
-            *flag = true;
-        }
-    }
-    workspace.offers.iter().zip(used).filter_map(|(offer, used)| used.then_some(offer))
-}
+pack_struct!(Slice {
+    workspace,
+    expires,
+    assurance,
+    allowed,
+    values,
+    variants,
+    contacts,
+    session_start,
+    unit,
+});
 
 impl Slice {
     /// Cuts the slice from the view of a whole profile. Without consent to personalise it holds no
     /// value and no contact, since the view has none.
-    pub fn cut(
-        workspace: &Workspace,
-        view: &mut View<'_>,
-        effective: Effective,
-        now: Timestamp,
-    ) -> Self {
+    pub fn cut(workspace: &Workspace, view: &View<'_>, now: Timestamp) -> Self {
         let mut scratch = Scratch::default();
         scratch.begin();
-        let mut answers = Vec::new();
-        let mut scores = Vec::new();
-        let mut variants = vec![None; workspace.experiments.len()];
-        let mut history = BTreeMap::new();
-        for offer in page_offers(workspace) {
-            if workspace.is_private(offer) {
-                let truth = workspace.rules.truth(offer.rule, &view.facts, &mut scratch);
-                answers.push((offer.rule, truth == Truth::Match));
-                if let Some(rule) = offer.rank {
-                    scores.push((rule, view.score(&workspace.rules, offer, &mut scratch)));
-                }
-            }
+        let mut values = public_values(workspace, view.facts);
+        for (rule, slot, kind) in workspace.answered() {
+            values.push((slot, answer(workspace, view, rule, kind, &mut scratch)));
+        }
+        let mut variants = Vec::new();
+        let mut contacts = Contacts::default();
+        for (offer, at) in workspace.page_offers().into_iter().zip(0_u32..) {
             let part = offer.experiment.as_ref().map(|part| part.experiment);
             for index in part.into_iter().chain(offer.holdouts.iter().copied()) {
-                if let Some(slot) = variants.get_mut(usize::from(index)) {
-                    *slot = view.variant(workspace, index, &mut scratch);
-                }
+                let variant = view.variant(workspace, index, &mut scratch);
+                variants.extend(variant.map(|variant| (index, variant)));
             }
             let allowed = offer.purpose.is_none_or(|purpose| view.allowed.has(purpose));
-            if let Some(seen) = view.history.get(&offer.key).filter(|_| allowed) {
-                history.insert(offer.key.clone(), veil(seen, view.device));
+            let known = workspace.offer_at(&offer.key).filter(|_| allowed);
+            let seen = known.map_or(&[][..], |known| view.contacts.of(known));
+            if !seen.is_empty() {
+                contacts.push(at, seen.iter().map(|one| veil(one, view.device)));
             }
         }
-        answers.sort_unstable();
-        answers.dedup();
-        scores.sort_by_key(|(rule, _)| *rule);
+        variants.sort_unstable();
+        variants.dedup();
         Self {
             workspace: workspace.version.clone(),
             expires: now.plus_ms(limits::SLICE_AGE_MS),
             assurance: view.assurance,
-            effective,
-            values: public_values(workspace, &view.facts),
-            answers,
-            scores,
+            allowed: view.allowed,
+            values,
             variants,
-            history,
+            contacts,
             session_start: view.session_start,
+            unit: None,
         }
     }
 
-    /// The slice's bytes. Errors: `slice_too_large`.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        postcard::to_allocvec(self)
-            .map_err(|_| Error::new("slice_too_large", "the slice cannot be written", ""))
+    /// The slice's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        SLICE_FORMAT.pack(&mut bytes);
+        self.pack(&mut bytes);
+        bytes
     }
 
-    /// Loads a slice. Errors: `bad_slice`.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        postcard::from_bytes(bytes)
-            .map_err(|_| Error::new("bad_slice", "these bytes are no slice", ""))
+    /// Loads a slice; None of what is none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        if u16::unpack(&mut from) != SLICE_FORMAT {
+            return None;
+        }
+        let slice = Self::unpack(&mut from);
+        from.finish(slice)
     }
 
-    /// Decides a placement in the page: the same evaluator, the same order. A slice that expired or
-    /// belongs to another workspace decides nothing: reason `stale_slice`.
+    /// Puts the slice's values where conditions find them.
+    pub fn set_facts(&self, workspace: &Workspace, facts: &mut Facts) {
+        for (slot, value) in &self.values {
+            facts.set(&workspace.rules, *slot, value);
+        }
+    }
+
+    /// Whether the slice may still be used, and with this workspace.
+    pub fn is_fresh(&self, workspace: &Workspace, now: Timestamp) -> bool {
+        now < self.expires && self.workspace == workspace.version
+    }
+
+    /// What a decision looks at.
+    pub fn view<'a>(&'a self, facts: &'a Facts) -> View<'a> {
+        View {
+            facts,
+            allowed: self.allowed,
+            assurance: self.assurance,
+            contacts: &self.contacts,
+            device: Some(HERE),
+            session_start: self.session_start,
+            unit: Unit { name: self.unit.as_deref(), known: &self.variants },
+        }
+    }
+
+    /// Decides a placement in the page: the same evaluator, the same order. `workspace` is the
+    /// page's part. A slice that expired or belongs to another workspace decides nothing: reason
+    /// `stale_slice`.
     pub fn decide(
         &self,
         workspace: &Workspace,
@@ -136,26 +156,12 @@ impl Slice {
     ) -> Decision {
         let mut facts = Facts::new(&workspace.rules);
         decide::set_request(&mut facts, workspace, request, now);
-        for (slot, value) in &self.values {
-            facts.set(&workspace.rules, *slot, value);
-        }
-        let fresh = now < self.expires && self.workspace == workspace.version;
-        let view = View {
-            facts,
-            allowed: self.effective.allowed(),
-            assurance: self.assurance,
-            history: &self.history,
-            device: Some(HERE),
-            session_start: self.session_start,
-            answers: &self.answers,
-            scores: &self.scores,
-            unit: Unit::Assigned(&self.variants),
-        };
-        let mut decision = if fresh {
-            decide::decide(workspace, &view, request, now, placement, taken, trace)
-        } else {
-            decide::decide(workspace, &view, request, now, "", taken, false)
-        };
+        self.set_facts(workspace, &mut facts);
+        let view = self.view(&facts);
+        let fresh = self.is_fresh(workspace, now);
+        let known = if fresh { placement } else { "" };
+        let mut decision =
+            decide::decide(workspace, &view, request, now, known, taken, trace && fresh);
         if !fresh {
             placement.clone_into(&mut decision.placement);
             "stale_slice".clone_into(&mut decision.reason);
@@ -164,11 +170,30 @@ impl Slice {
     }
 }
 
-fn veil(seen: &[Seen], device: Option<DeviceId>) -> Vec<Seen> {
-    let stand_in = |one: &Seen| if Some(one.device) == device { HERE } else { ELSEWHERE };
-    seen.iter()
-        .map(|one| Seen { device: stand_in(one), key: crate::ids::EventKey([0; 16]), ..*one })
-        .collect()
+/// What the edge found of a rule that a page does not evaluate. Whoever is not in an offer's
+/// rollout is told that its condition does not hold.
+fn answer(
+    workspace: &Workspace,
+    view: &View<'_>,
+    rule: RuleId,
+    kind: Kind,
+    scratch: &mut Scratch,
+) -> Value {
+    if kind == Kind::Double {
+        let score = workspace.rules.value(rule, view.facts, scratch);
+        return Value::Double(score.unwrap_or(0.0));
+    }
+    let holds = workspace.rules.truth(rule, view.facts, scratch) == Truth::Match;
+    let reached = || {
+        let offer = workspace.offers.iter().find(|offer| offer.rule == rule);
+        offer.is_some_and(|offer| offer.reaches(view.unit.name))
+    };
+    Value::Bool(holds && reached())
+}
+
+fn veil(seen: &Seen, device: Option<DeviceId>) -> Seen {
+    let device = if Some(seen.device) == device { HERE } else { ELSEWHERE };
+    Seen { device, key: EventKey([0; 16]), ..*seen }
 }
 
 fn public_values(workspace: &Workspace, facts: &Facts) -> Vec<(Slot, Value)> {

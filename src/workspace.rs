@@ -8,10 +8,11 @@ use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
 use crate::offer::Offer;
-use crate::rule::{GroupId, RuleId, Rules, Slot};
+use crate::pack::{Pack, Reader, pack_struct, pack_words, put_bytes};
+use crate::rule::{GroupId, Kind, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.
-pub const IMAGE_FORMAT: u16 = 2;
+pub const IMAGE_FORMAT: u16 = 3;
 
 /// A declared trait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,8 +97,10 @@ pub enum Where {
     Page,
 }
 
+pack_words!(Where { Edge, Page });
+
 /// A named place where an offer can appear.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     /// Its name.
     pub name: String,
@@ -111,14 +114,18 @@ pub struct Placement {
     pub is_ranked: bool,
 }
 
+pack_struct!(Placement { name, at, group, offers, is_ranked });
+
 /// A field of the request that conditions may read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestField {
     /// Its name, without `request.`.
     pub name: String,
     /// Where conditions find it.
     pub slot: Slot,
 }
+
+pack_struct!(RequestField { name, slot });
 
 /// Names of the fields of a request that conditions may read; all are text, empty where unknown.
 pub const REQUEST_FIELDS: [&str; 11] = [
@@ -154,120 +161,205 @@ pub struct IdentitySettings {
 }
 
 /// One immutable, versioned configuration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Workspace {
-    /// [`IMAGE_FORMAT`].
-    pub format: u16,
     /// Content hash of the source: 16 hexadecimal digits.
     pub version: String,
     /// Every condition.
     pub rules: Rules,
-    /// Declared traits, by name.
-    pub traits: Vec<TraitDecl>,
-    /// Computed traits, declared and implied.
-    pub computed: Vec<ComputedDecl>,
     /// Fields of the request.
     pub request: Vec<RequestField>,
-    /// Audiences, by name.
-    pub audiences: Vec<Audience>,
     /// Placements, by name.
     pub placements: Vec<Placement>,
     /// Offers, by key.
     pub offers: Vec<Offer>,
     /// Experiments and holdouts, by name.
     pub experiments: Vec<Experiment>,
+    /// Declared traits, by name.
+    pub traits: Vec<TraitDecl>,
+    /// Computed traits, declared and implied.
+    pub computed: Vec<ComputedDecl>,
+    /// Audiences, by name.
+    pub audiences: Vec<Audience>,
     /// Languages, the default first.
     pub languages: Vec<String>,
     /// Consent settings.
     pub consent: ConsentSettings,
     /// Identity rules.
     pub identity: IdentitySettings,
-    /// The index of the offer behind each rule, by the rule's number; made by
-    /// [`Workspace::index`]. Rules that are no offer's hold a number that is no offer's.
-    #[serde(skip)]
-    pub(crate) by_rule: Vec<u32>,
 }
 
+/// What the image holds for the edge and the central store behind what pages read. Fields are added
+/// at its end; a page skips it unread.
+#[cfg(feature = "keys")]
+type EdgePart = (
+    Vec<TraitDecl>,
+    Vec<ComputedDecl>,
+    Vec<Audience>,
+    Vec<String>,
+    ConsentSettings,
+    IdentitySettings,
+);
+
 impl Workspace {
-    /// Makes the tables that the image leaves out. Call it once after filling the public fields.
-    #[must_use]
-    pub fn index(mut self) -> Self {
-        let place = |offer: &Offer| usize::try_from(offer.rule.0).unwrap_or_default();
-        let len = self.offers.iter().map(|offer| place(offer).saturating_add(1)).max();
-        self.by_rule = vec![u32::MAX; len.unwrap_or_default().min(self.rules.count())];
-        for (offer, at) in self.offers.iter().zip(0..) {
-            if let Some(slot) = self.by_rule.get_mut(place(offer)) {
-                *slot = at;
+    /// Whether a page may not evaluate this offer's condition itself: it reads what is not public,
+    /// or asks for a name that only the edge knows.
+    pub fn is_private(&self, offer: &Offer) -> bool {
+        offer.private || offer.rollout.is_some()
+    }
+
+    /// The offers that pages place themselves, each once, in the order in which a page holds them.
+    pub fn page_offers(&self) -> Vec<&Offer> {
+        let mut used = vec![false; self.offers.len()];
+        let of_pages = self.placements.iter().filter(|placement| placement.at == Where::Page);
+        for at in of_pages.flat_map(|placement| &placement.offers) {
+            if let Some(flag) = usize::try_from(*at).ok().and_then(|at| used.get_mut(at)) {
+                *flag = true;
             }
         }
-        self
+        let offers = self.offers.iter().zip(used);
+        offers.filter_map(|(offer, used)| used.then_some(offer)).collect()
     }
 
-    /// The offer whose eligibility is this rule. Each offer has a rule of its own.
-    pub fn offer_of(&self, rule: RuleId) -> Option<&Offer> {
-        let at = *self.by_rule.get(usize::try_from(rule.0).ok()?)?;
-        self.offers.get(usize::try_from(at).ok()?)
+    /// The rules that a page does not evaluate, each with the slot behind all others where a slice
+    /// puts what the edge found: whether an offer's condition holds, what its formula comes to.
+    pub fn answered(&self) -> Vec<(RuleId, Slot, Kind)> {
+        let private = self.page_offers().into_iter().filter(|offer| self.is_private(offer));
+        let rules = private.flat_map(|offer| {
+            let rank = offer.rank.map(|rule| (rule, Kind::Double));
+            [Some((offer.rule, Kind::Bool)), rank].into_iter().flatten()
+        });
+        let mut answered: Vec<(RuleId, Slot, Kind)> = Vec::new();
+        let mut known = std::collections::BTreeSet::new();
+        for ((rule, kind), slot) in
+            rules.filter(|(rule, _)| known.insert(*rule)).zip(self.rules.free_slots())
+        {
+            answered.push((rule, slot, kind));
+        }
+        answered
     }
 
-    /// Whether a page may not evaluate this offer's condition itself: it reads what is not public.
-    pub fn is_private(&self, offer: &Offer) -> bool {
-        offer.private
-    }
-
-    /// The part that a page may hold: the page's placements and offers, public traits, and no
-    /// identity rules. The version stays, since both parts decide alike. Conditions stay whole: an
-    /// offer's private condition is answered by the edge and never evaluated in the page.
+    /// The part that a page may hold: the page's placements and offers, and no declaration of a
+    /// trait, an audience or a key. The version stays, since both parts decide alike. Conditions
+    /// over what is not public are not in it: the edge answers them in the slice.
     #[must_use]
     pub fn for_page(&self) -> Self {
+        let kept = self.page_offers();
+        let place = |key: &str| {
+            let at = kept.binary_search_by(|offer| offer.key.as_str().cmp(key)).ok()?;
+            u32::try_from(at).ok()
+        };
         let mut placements: Vec<Placement> =
             self.placements.iter().filter(|one| one.at == Where::Page).cloned().collect();
-        let mut moved: Vec<Option<u32>> = vec![None; self.offers.len()];
-        let mut offers = Vec::new();
-        for (at, offer) in self.offers.iter().enumerate() {
-            let here = |placement: &Placement| {
-                placement.offers.iter().any(|known| usize::try_from(*known) == Ok(at))
-            };
-            if placements.iter().any(here)
-                && let Some(slot) = moved.get_mut(at)
-            {
-                *slot = u32::try_from(offers.len()).ok();
-                offers.push(offer.clone());
-            }
-        }
-        let to_new = |old: &u32| *moved.get(usize::try_from(*old).ok()?)?;
         for placement in &mut placements {
-            placement.offers = placement.offers.iter().filter_map(to_new).collect();
+            let offers = placement.offers.iter();
+            let offers = offers.filter_map(|at| self.offers.get(usize::try_from(*at).ok()?));
+            placement.offers = offers.filter_map(|offer| place(&offer.key)).collect();
         }
+        let groups: Vec<GroupId> = placements.iter().map(|placement| placement.group).collect();
+        let mut rules = self.rules.without_spans();
+        rules.answer(&self.answered());
+        rules.keep_groups(&groups);
+        let offers = kept.into_iter().map(|offer| Offer { rollout: None, ..offer.clone() });
+        Self { offers: offers.collect(), ..self.with(rules, placements) }
+    }
+
+    /// For a server that holds profiles itself and decides on them: every placement, condition and
+    /// experiment, and nothing that only the edge needs.
+    #[must_use]
+    pub fn for_evaluator(&self) -> Self {
+        let mut rules = self.rules.without_spans();
+        let groups: Vec<GroupId> =
+            self.placements.iter().map(|placement| placement.group).collect();
+        rules.keep_groups(&groups);
+        Self { offers: self.offers.clone(), ..self.with(rules, self.placements.clone()) }
+    }
+
+    fn with(&self, rules: Rules, placements: Vec<Placement>) -> Self {
         Self {
-            format: self.format,
             version: self.version.clone(),
-            rules: self.rules.clone().without_spans(),
-            traits: self.traits.iter().filter(|decl| decl.public).cloned().collect(),
-            computed: self.computed.iter().filter(|decl| decl.public).cloned().collect(),
+            rules,
             request: self.request.clone(),
-            audiences: Vec::new(),
             placements,
-            offers,
+            offers: Vec::new(),
             experiments: self.experiments.clone(),
-            languages: self.languages.clone(),
-            consent: self.consent.clone(),
+            traits: Vec::new(),
+            computed: Vec::new(),
+            audiences: Vec::new(),
+            languages: Vec::new(),
+            consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
-            by_rule: Vec::new(),
         }
-        .index()
     }
 
     /// The image's bytes. Errors: `image_too_large`.
+    #[cfg(feature = "keys")]
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        postcard::to_allocvec(self)
-            .map_err(|_| Error::new("image_too_large", "the workspace cannot be written", ""))
+        let edge: EdgePart = (
+            self.traits.clone(),
+            self.computed.clone(),
+            self.audiences.clone(),
+            self.languages.clone(),
+            self.consent.clone(),
+            self.identity.clone(),
+        );
+        let edge = postcard::to_allocvec(&edge)
+            .map_err(|_| Error::new("image_too_large", "the workspace cannot be written", ""))?;
+        let mut bytes = Vec::new();
+        IMAGE_FORMAT.pack(&mut bytes);
+        self.version.pack(&mut bytes);
+        self.rules.pack(&mut bytes);
+        self.request.pack(&mut bytes);
+        self.placements.pack(&mut bytes);
+        self.offers.pack(&mut bytes);
+        self.experiments.pack(&mut bytes);
+        put_bytes(&mut bytes, &edge);
+        Ok(bytes)
     }
 
     /// Loads an image. Errors: `bad_image`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let bad = || Error::new("bad_image", "these bytes are no workspace image", "");
-        let workspace: Self = postcard::from_bytes(bytes).map_err(|_| bad())?;
-        if workspace.format == IMAGE_FORMAT { Ok(workspace.index()) } else { Err(bad()) }
+        Self::read(bytes)
+            .ok_or_else(|| Error::new("bad_image", "these bytes are no workspace image", ""))
+    }
+
+    /// Loads an image, where the bytes are one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        if u16::unpack(&mut from) != IMAGE_FORMAT {
+            return None;
+        }
+        let mut workspace = Self {
+            version: Pack::unpack(&mut from),
+            rules: Pack::unpack(&mut from),
+            request: Pack::unpack(&mut from),
+            placements: Pack::unpack(&mut from),
+            offers: Pack::unpack(&mut from),
+            experiments: Pack::unpack(&mut from),
+            traits: Vec::new(),
+            computed: Vec::new(),
+            audiences: Vec::new(),
+            languages: Vec::new(),
+            consent: ConsentSettings::default(),
+            identity: IdentitySettings::default(),
+        };
+        let edge = from.bytes();
+        workspace.read_edge(edge)?;
+        from.finish(workspace)
+    }
+
+    #[cfg(feature = "keys")]
+    fn read_edge(&mut self, bytes: &[u8]) -> Option<()> {
+        let edge: EdgePart = postcard::from_bytes(bytes).ok()?;
+        (self.traits, self.computed, self.audiences, self.languages, self.consent, self.identity) =
+            edge;
+        Some(())
+    }
+
+    /// A page has no use for it.
+    #[cfg(not(feature = "keys"))]
+    fn read_edge(&mut self, _bytes: &[u8]) -> Option<()> {
+        Some(())
     }
 
     /// A placement by name.
@@ -278,13 +370,24 @@ impl Workspace {
 
     /// An offer by key.
     pub fn offer(&self, key: &str) -> Option<&Offer> {
+        self.offers.get(usize::try_from(self.offer_at(key)?).ok()?)
+    }
+
+    /// The index of an offer.
+    pub fn offer_at(&self, key: &str) -> Option<u32> {
         let at = self.offers.binary_search_by(|offer| offer.key.as_str().cmp(key)).ok()?;
-        self.offers.get(at)
+        u32::try_from(at).ok()
     }
 
     /// An experiment by index.
     pub fn experiment(&self, index: u16) -> Option<&Experiment> {
         self.experiments.get(usize::from(index))
+    }
+
+    /// The index of an experiment.
+    pub fn experiment_at(&self, name: &str) -> Option<u16> {
+        let at = self.experiments.binary_search_by(|one| one.name.as_str().cmp(name)).ok()?;
+        u16::try_from(at).ok()
     }
 
     /// A declared trait by name.

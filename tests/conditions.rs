@@ -76,8 +76,8 @@ fn truth(source: &str, values: &[(&str, Value)]) -> Truth {
         Err(errors) => panic!("{source}: {errors:?}"),
     };
     let group = compiler.group(vec![(rule, 1)]);
-    let bytes = postcard::to_allocvec(&compiler.finish().0).unwrap();
-    let rules: Rules = postcard::from_bytes(&bytes).unwrap();
+    let bytes = compiler.finish().0.to_bytes();
+    let rules = Rules::from_bytes(&bytes).unwrap();
     let facts = facts(&rules, values);
     let mut scratch = Scratch::default();
     scratch.begin();
@@ -600,14 +600,14 @@ fn damaged_images_match_nothing_and_stop_nobody() {
         members.push((compiler.condition(source).unwrap(), 1));
     }
     let group = compiler.group(members);
-    let bytes = postcard::to_allocvec(&compiler.finish().0).unwrap();
+    let bytes = compiler.finish().0.to_bytes();
     let mut scratch = Scratch::default();
     let mut loaded = 0;
     for place in 0..bytes.len() {
         for change in [1, 0x7f, 0xff] {
             let mut damaged = bytes.clone();
             damaged[place] ^= change;
-            let Ok(rules) = postcard::from_bytes::<Rules>(&damaged) else { continue };
+            let Some(rules) = Rules::from_bytes(&damaged) else { continue };
             loaded += 1;
             let facts = facts(&rules, &person());
             scratch.begin();

@@ -86,7 +86,7 @@ fn what_was_seen_survives_login() {
         let unseen = selvedge::decide::variant(
             &world.workspace,
             &selvedge::rule::Facts::new(&world.workspace.rules),
-            selvedge::decide::Unit::Profile(world.home(&browser).as_str(), &BTreeMap::new()),
+            selvedge::decide::Unit { name: Some(world.home(&browser).as_str()), known: &[] },
             0,
         );
         let name = |at: u16| world.workspace.experiments[0].variants[usize::from(at)].clone();
@@ -178,12 +178,11 @@ fn a_prerequisite_and_namespaces_keep_experiments_apart() {
         "c": {"variants": ["x", "y"], "prerequisite": {"experiment": "a", "variant": "y"}}},"#;
     let world = world(&workspace(extra, &[("welcome", offer(r#""experiment": "a""#))]));
     let facts = selvedge::rule::Facts::new(&world.workspace.rules);
-    let none = BTreeMap::new();
     let mut took_part = [0; 3];
     for at in 0..300 {
         let unit = format!("p_{at}");
         let of = |experiment| {
-            let unit = selvedge::decide::Unit::Profile(&unit, &none);
+            let unit = selvedge::decide::Unit { name: Some(&unit), known: &[] };
             selvedge::decide::variant(&world.workspace, &facts, unit, experiment)
         };
         assert!(of(0).is_none() || of(1).is_none());
@@ -215,7 +214,7 @@ fn a_formula_ranks_offers_of_equal_priority() {
         let reply = world
             .send(&person, Input::Slice { speaker: world.speaker(&browser), request: request() });
         let Reply::Slice(slice) = reply else { panic!("{reply:?}") };
-        let slice = Slice::from_bytes(&slice.to_bytes().unwrap()).unwrap();
+        let slice = Slice::from_bytes(&slice.to_bytes()).unwrap();
         let page = world.workspace.for_page();
         let decision = slice.decide(&page, &request(), world.now, "hero", &[], false);
         assert_eq!(decision.offer.as_deref(), Some(winner), "in the page");
@@ -286,4 +285,19 @@ fn mistakes_in_experiments_are_found_when_published() {
     assert_eq!(offers(r#""rank": "profile.pionts""#), ["unknown_trait"]);
     let contextual = offers(r#""purpose": null, "experiment": "copy""#);
     assert_eq!(contextual, ["contextual_reads_profile"]);
+}
+
+#[test]
+fn a_rollout_reaches_the_profiles_that_growthbook_would_reach() {
+    let part = r#""rollout": {"coverage": 0.25, "seed": "spring"}"#;
+    let mut world = world(&workspace("", &[("welcome", offer(part))]));
+    let mut reached = 0;
+    for _ in 0..200 {
+        let browser = agreed(&mut world);
+        let decision = world.decide(&browser, "hero").unwrap();
+        let bucket = selvedge::experiment::bucket("spring", world.home(&browser).as_str());
+        assert_eq!(decision.offer.is_some(), bucket <= 2_500, "{bucket}");
+        reached += u32::from(decision.offer.is_some());
+    }
+    assert!((20..=80).contains(&reached), "{reached}");
 }

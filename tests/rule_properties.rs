@@ -93,8 +93,8 @@ fn made_up(dice: &mut Dice, size: usize) -> Set {
         }
     }
     let group = compiler.group(ranked.iter().map(|(rank, id, _)| (*id, *rank)).collect());
-    let bytes = postcard::to_allocvec(&compiler.finish().0).expect("an image");
-    let rules = postcard::from_bytes(&bytes).expect("the same image");
+    let bytes = compiler.finish().0.to_bytes();
+    let rules = Rules::from_bytes(&bytes).expect("the same image");
     ranked.sort_by_key(|(rank, ..)| *rank);
     let members = ranked.into_iter().map(|(_, id, rule)| (id, rule)).collect();
     Set { rules, group, audiences, members, formulas, refused }

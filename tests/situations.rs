@@ -409,12 +409,13 @@ fn the_page_decides_what_the_edge_would() {
         Input::Slice { speaker: world.speaker(&browser), request: request() },
     );
     let Reply::Slice(slice) = reply else { panic!("{reply:?}") };
-    let slice = Slice::from_bytes(&slice.to_bytes().unwrap()).unwrap();
+    let slice = Slice::from_bytes(&slice.to_bytes()).unwrap();
     assert_eq!(slice.assurance, Assurance::Authenticated);
-    let page = slice.decide(&world.workspace, &request(), world.now, "tip", &[], false);
+    let image = world.workspace.for_page();
+    let page = slice.decide(&image, &request(), world.now, "tip", &[], false);
     assert_eq!(Ok(page), world.decide(&browser, "tip"));
     let stale = world.now.plus_ms(limits::SLICE_AGE_MS);
-    let late = slice.decide(&world.workspace, &request(), stale, "tip", &[], false);
+    let late = slice.decide(&image, &request(), stale, "tip", &[], false);
     assert_eq!((late.offer, late.reason.as_str()), (None, "stale_slice"));
 }
 
@@ -431,8 +432,9 @@ fn a_slice_without_consent_holds_nothing() {
         Input::Slice { speaker: world.speaker(&browser), request: request() },
     );
     let Reply::Slice(slice) = reply else { panic!("{reply:?}") };
-    assert!(slice.values.is_empty() && slice.history.is_empty());
-    assert!(slice.answers.iter().all(|(_, answer)| !answer));
+    assert!(slice.contacts.is_empty() && slice.variants.is_empty());
+    let told = |value: &Value| !matches!(value, Value::Bool(false) | Value::Double(0.0));
+    assert!(!slice.values.iter().any(|(_, value)| told(value)), "{:?}", slice.values);
 }
 
 #[test]

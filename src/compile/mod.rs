@@ -32,7 +32,7 @@ use reader::{Node, Reader};
 
 use crate::offer::{Arm, Content, Field, InExperiment, Offer, Part, Template};
 use crate::rule::{GroupId, RuleId, Slot};
-use crate::workspace::{IMAGE_FORMAT, Placement, Where, Workspace};
+use crate::workspace::{Placement, Where, Workspace};
 
 pub use cel::closest;
 pub use mistake::Mistake;
@@ -120,7 +120,6 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     compiled.imply(reader);
     let offers = settle(reader, drafts, &compiled);
     let workspace = Workspace {
-        format: IMAGE_FORMAT,
         version: String::new(),
         rules: compiled.rules,
         traits: compiled.slots.traits,
@@ -133,9 +132,8 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         languages,
         consent,
         identity,
-        by_rule: Vec::new(),
     };
-    Some(workspace.index())
+    Some(workspace)
 }
 
 /// The placements, each with its offers by rank: priority from the highest down, then key.
@@ -189,6 +187,7 @@ fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft>, compiled: &Compiled<'
             purpose: draft.purpose,
             assurance: draft.assurance,
             priority: draft.priority,
+            rollout: draft.rollout,
             schedule: draft.schedule,
             caps: draft.caps,
             cool_down_ms: draft.cool_down_ms,

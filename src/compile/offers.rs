@@ -12,7 +12,7 @@ use super::settings::PURPOSES;
 use super::traits::Vocabulary;
 use crate::consent::{Purpose, PurposeSet};
 use crate::limits;
-use crate::offer::{Assurance, Cap, Per, Schedule, Window};
+use crate::offer::{Assurance, Cap, Per, Rollout, Schedule, Window};
 use crate::profile::Contact;
 use crate::rule::RuleId;
 use crate::workspace::Where;
@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub purpose: Option<Purpose>,
     pub assurance: Assurance,
     pub priority: i32,
+    pub rollout: Option<Rollout>,
     pub schedule: Option<Schedule>,
     pub caps: Vec<Cap>,
     pub cool_down_ms: Option<i64>,
@@ -91,12 +92,13 @@ pub(super) fn read<'a>(
     entries.into_iter().filter_map(|entry| read_one(reader, &entry, frame, conditions)).collect()
 }
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "placements",
     "when",
     "purpose",
     "assurance",
     "priority",
+    "rollout",
     "rank",
     "exclusion",
     "repeats",
@@ -148,11 +150,16 @@ fn read_one<'a>(
         .map(|node| content::read(reader, node, frame.languages, frame.vocabulary, contextual))
         .unwrap_or_default();
     let rank = fields.get("rank").and_then(|node| conditions.number(reader, node));
+    let rollout = fields.get("rollout").and_then(|node| rollout(reader, node));
     let exclusion = fields.get("exclusion").and_then(|node| reader.text(node)).map(str::to_owned);
     let repeats = fields.get("repeats").and_then(|node| reader.bool(node)).unwrap_or_default();
     let experiment = in_experiment(reader, &fields, frame, contextual);
     if contextual {
-        for (field, does) in [("rank", "may read the profile"), ("experiment", "assigns it")] {
+        for (field, does) in [
+            ("rank", "may read the profile"),
+            ("experiment", "assigns it"),
+            ("rollout", "asks for the profile's name"),
+        ] {
             contextual_mistake(reader, &fields, field, does);
         }
     }
@@ -169,6 +176,7 @@ fn read_one<'a>(
         purpose,
         assurance,
         priority: priority.and_then(|number| i32::try_from(number).ok()).unwrap_or_default(),
+        rollout,
         schedule,
         caps,
         cool_down_ms,
@@ -179,6 +187,26 @@ fn read_one<'a>(
         holdouts,
         content,
     })
+}
+
+/// The part of the profiles that may see it: a number from 0 to 1, or the same with a seed.
+fn rollout<'a>(reader: &mut Reader<'a>, node: &Node<'a>) -> Option<Rollout> {
+    let (coverage, seed) = if node.is_object() {
+        let fields = reader.fields(node, &["coverage", "seed"])?;
+        let seed = fields.get("seed").and_then(|node| reader.text(node)).map(str::to_owned);
+        (fields.need(reader, "coverage")?.clone(), seed)
+    } else {
+        (node.clone(), None)
+    };
+    let part = reader.fraction(&coverage)?;
+    if part == 0.0 {
+        let message = "a rollout of 0 would never show the offer: take the offer out instead";
+        reader.note(&coverage, "rollout_of_zero", message);
+        return None;
+    }
+    // The bucket is a whole number of ten thousandths, so `bucket / 10,000 <= part` needs no more.
+    let highest = (0..=10_000_u16).rev().find(|step| f64::from(*step) / 10_000.0 <= part)?;
+    Some(Rollout { seed, highest })
 }
 
 /// The offer's part in an experiment: `experiment` names it, `variants` says what differs.

@@ -68,6 +68,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether it holds fields.
+    pub fn is_object(&self) -> bool {
+        matches!(self.value, Value::Object(_))
+    }
+
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::NullKeyword(_))

@@ -85,10 +85,11 @@ fn a_page_gets_its_own_placements_and_nothing_private() {
     let ranked: Vec<&str> =
         tip.offers.iter().map(|at| page.offers[*at as usize].key.as_str()).collect();
     assert_eq!(ranked, ["tip_loyal", "tip_plan", "tip_generic"]);
-    assert!(page.traits.iter().all(|decl| decl.public) && !page.traits.is_empty());
+    assert!(page.traits.is_empty() && page.computed.is_empty() && page.audiences.is_empty());
     assert!(page.identity.blocked.is_empty() && page.identity.login_keys.is_empty());
     let loaded = Workspace::from_bytes(&page.to_bytes().unwrap()).unwrap();
-    assert_eq!(loaded.offer_of(loaded.offers[1].rule).unwrap().key, "tip_loyal");
+    let rule = loaded.rules.members(loaded.placements[0].group).next();
+    assert_eq!(rule, Some(loaded.offers[1].rule));
 }
 
 #[test]

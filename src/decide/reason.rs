@@ -23,6 +23,8 @@ pub enum Code {
     Missing(Slot),
     /// Its condition has no value.
     Failed(rule::Code),
+    /// The profile is not in the part that may see it.
+    NotRolledOut,
     /// Not now.
     OutOfSchedule,
     /// Dismissed a short while ago.
@@ -50,6 +52,7 @@ impl Code {
             Self::NotEligible => "not_eligible",
             Self::Missing(_) => "missing_trait",
             Self::Failed(_) => "condition_failed",
+            Self::NotRolledOut => "not_rolled_out",
             Self::OutOfSchedule => "out_of_schedule",
             Self::CoolingDown => "cooling_down",
             Self::Capped(_) => "capped",
@@ -109,6 +112,7 @@ fn sentence(
             workspace.rules.path(slot).unwrap_or("a value")
         ),
         Code::Failed(code) => format!("its condition has no value: {}", code.as_str()),
+        Code::NotRolledOut => "its rollout does not reach this profile".to_owned(),
         Code::OutOfSchedule => "its schedule is closed now".to_owned(),
         Code::CoolingDown => "it was dismissed a short while ago".to_owned(),
         Code::Capped(at) => match offer.caps.get(at) {

@@ -150,7 +150,8 @@ fn assign(profile: &mut Profile, turn: &Turn<'_>, permits: Permits<'_>, offer: &
     }
     let request = Request::default();
     let facts = decide::facts(turn.workspace, Some(personalise), profile, &request, turn.now);
-    let unit = Unit::Profile(unit, &profile.assignments);
+    let known = decide::settled(turn.workspace, &profile.assignments);
+    let unit = Unit { name: Some(unit), known: &known };
     let variant = decide::variant(turn.workspace, &facts, unit, part.experiment);
     let variant = variant.and_then(|at| experiment.variants.get(usize::from(at)).cloned());
     if let (Some(variant), Some(permit)) = (variant, permits.profiling) {

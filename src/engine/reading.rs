@@ -9,9 +9,11 @@ use super::{
 use crate::consent::{Consent, Effective, Personalise};
 use crate::decide::{self, Decision, Request, Unit, View};
 use crate::error::Error;
+use crate::ids::ProfileName;
 use crate::limits;
-use crate::offer::Assurance;
+use crate::offer::{Assurance, Contacts};
 use crate::profile::{DeviceLink, Profile};
+use crate::rule::Facts;
 use crate::slice::Slice;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
@@ -77,38 +79,56 @@ impl Standing<'_> {
         ConsentView { effective: self.effective.clone(), made: self.made }
     }
 
-    /// Whom experiments assign: nobody without consent to personalise, since an assignment is made
-    /// from the profile's name.
-    fn unit<'a>(&'a self, speaker: &'a Speaker) -> Unit<'a> {
-        match (&speaker.profile, self.effective.permit::<Personalise>()) {
-            (Some(name), Some(_)) => Unit::Profile(name.as_str(), &self.profile.assignments),
-            _ => Unit::Nobody,
+    /// What conditions read: of the profile only what a permit lets in.
+    fn facts(&self, workspace: &Workspace, now: Timestamp, request: &Request) -> Facts {
+        decide::facts(workspace, self.effective.permit(), self.profile, request, now)
+    }
+
+    /// What decisions look up by index.
+    fn known(&self, workspace: &Workspace) -> Known {
+        let mut known = Known::default();
+        for (offer, seen) in &self.profile.history {
+            if let Some(at) = workspace.offer_at(offer) {
+                known.contacts.push(at, seen.iter().copied());
+            }
         }
+        // Without consent to personalise nobody is assigned, since an assignment is made from the
+        // profile's name.
+        if self.effective.permit::<Personalise>().is_some() {
+            known.variants = decide::settled(workspace, &self.profile.assignments);
+            known.assigns = true;
+        }
+        known
     }
 
     fn view<'a>(
         &'a self,
-        workspace: &Workspace,
         now: Timestamp,
+        facts: &'a Facts,
+        known: &'a Known,
         speaker: &'a Speaker,
-        request: &Request,
     ) -> View<'a> {
-        let permit = self.effective.permit();
-        let facts = decide::facts(workspace, permit, self.profile, request, now);
         let session_start =
             speaker.device.and_then(|device| self.profile.session_start(device, now));
+        let name = speaker.profile.as_ref().filter(|_| known.assigns);
         View {
             facts,
             allowed: self.effective.allowed(),
             assurance: self.assurance,
-            history: &self.profile.history,
+            contacts: &known.contacts,
             device: speaker.device,
             session_start,
-            answers: &[],
-            scores: &[],
-            unit: self.unit(speaker),
+            unit: Unit { name: name.map(ProfileName::as_str), known: &known.variants },
         }
     }
+}
+
+/// What a profile knows by names, by the workspace's indices.
+#[derive(Default)]
+struct Known {
+    contacts: Contacts,
+    variants: Vec<(u16, u16)>,
+    assigns: bool,
 }
 
 fn names<'a>(workspace: &'a Workspace, placements: &'a Placements) -> Result<Vec<&'a str>, Error> {
@@ -143,7 +163,7 @@ fn names<'a>(workspace: &'a Workspace, placements: &'a Placements) -> Result<Vec
 
 fn decisions(
     workspace: &Workspace,
-    view: &mut View<'_>,
+    view: &View<'_>,
     placements: &[&str],
     request: &Request,
     now: Timestamp,
@@ -174,8 +194,9 @@ pub(super) fn decide(
         Ok(standing) => standing,
         Err(reply) => return Ok(reply),
     };
-    let mut view = standing.view(workspace, now, speaker, request);
-    let decisions = decisions(workspace, &mut view, &placements, request, now, trace);
+    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
+    let view = standing.view(now, &facts, &known, speaker);
+    let decisions = decisions(workspace, &view, &placements, request, now, trace);
     Ok(Reply::Decisions(Page {
         decisions,
         assurance: standing.assurance,
@@ -195,9 +216,8 @@ pub(super) fn slice(
         Ok(standing) => standing,
         Err(reply) => return Ok(reply),
     };
-    let mut view = standing.view(workspace, now, speaker, request);
-    let effective = standing.effective.clone();
-    Ok(Reply::Slice(Slice::cut(workspace, &mut view, effective, now)))
+    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
+    Ok(Reply::Slice(Slice::cut(workspace, &standing.view(now, &facts, &known, speaker), now)))
 }
 
 pub(super) fn consent(
@@ -225,8 +245,9 @@ pub(super) fn explain(
         Ok(standing) => standing,
         Err(reply) => return Ok(reply),
     };
-    let mut view = standing.view(workspace, now, speaker, request);
-    let decisions = decisions(workspace, &mut view, &placements, request, now, true);
+    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
+    let view = standing.view(now, &facts, &known, speaker);
+    let decisions = decisions(workspace, &view, &placements, request, now, true);
     let profile = standing.profile;
     let traits = profile.traits.iter();
     let computed = workspace.computed.iter().filter(|decl| !decl.name.is_empty());
@@ -239,7 +260,7 @@ pub(super) fn explain(
         computed: computed
             .filter_map(|decl| Some((decl.name.clone(), decide::computed(decl, profile, now)?)))
             .collect::<BTreeMap<_, _>>(),
-        audiences: decide::audiences(workspace, &mut view),
+        audiences: decide::audiences(workspace, &view),
         devices: profile.devices.values().map(device_view).collect(),
         claims: profile.claims.keys().cloned().collect(),
         consent: standing.consent_view(),

@@ -2,13 +2,12 @@
 //! schedule carries the zone's offsets, so that no host needs a zone database. It must never read a
 //! clock.
 
-use serde::{Deserialize, Serialize};
-
+use crate::pack::pack_struct;
 use crate::time::Timestamp;
 
 /// A window that comes back every week, in minutes of the zone's local week (Monday 00:00 is 0).
 /// One that passes Sunday midnight was split in two when published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeeklyWindow {
     /// First minute.
     pub from: u16,
@@ -17,7 +16,7 @@ pub struct WeeklyWindow {
 }
 
 /// When an offer may be shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// Not before.
     pub from: Option<Timestamp>,
@@ -28,6 +27,9 @@ pub struct Schedule {
     /// The zone's offsets from UTC in minutes, each valid from its time on; sorted.
     pub offsets: Vec<(Timestamp, i16)>,
 }
+
+pack_struct!(WeeklyWindow { from, until });
+pack_struct!(Schedule { from, until, weekly, offsets });
 
 const MINUTE_MS: i64 = 60_000;
 const WEEK_MINUTES: i64 = 10_080;

@@ -2,7 +2,7 @@
 //! without a parser and compress well. It must never hold a table that can be derived from the
 //! rest: those are built when it is loaded.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::pack::{Pack, Reader};
 
 use super::value::Kind;
 
@@ -397,16 +397,20 @@ fn difference(numbers: &mut [u32]) {
     }
 }
 
-/// What the compiler does with an image.
-#[cfg(feature = "compile")]
+/// What changes an image.
 impl Image {
-    /// Adds a thing whose parts have all been added.
-    pub fn end_part(&mut self, starts: Column, parts: Column) -> u32 {
-        let end = self.column(parts).len();
-        self.end_at(starts, end)
+    /// Writes the parts of every thing anew.
+    pub fn put_parts(&mut self, starts: Column, parts: Column, things: &[Vec<u32>]) {
+        self.column_mut(starts).clear();
+        self.column_mut(parts).clear();
+        for thing in things {
+            self.column_mut(parts).extend(thing);
+            let end = self.column(parts).len();
+            self.end_at(starts, end);
+        }
     }
 
-    fn end_at(&mut self, starts: Column, end: usize) -> u32 {
+    pub fn end_at(&mut self, starts: Column, end: usize) -> u32 {
         let column = self.column_mut(starts);
         if column.is_empty() {
             column.push(0);
@@ -425,6 +429,16 @@ impl Image {
         self.push(Column::NodeAs, node.a);
         self.push(Column::NodeBs, node.b);
         self.push(Column::NodeOps, node.op as u32)
+    }
+}
+
+/// What the compiler does with an image.
+#[cfg(feature = "compile")]
+impl Image {
+    /// Adds a thing whose parts have all been added.
+    pub fn end_part(&mut self, starts: Column, parts: Column) -> u32 {
+        let end = self.column(parts).len();
+        self.end_at(starts, end)
     }
 
     pub fn push_int(&mut self, int: i64) -> u32 {
@@ -458,38 +472,30 @@ impl Image {
 
 /// All text, all 64-bit numbers, all columns of 32-bit numbers, each after its length: so that
 /// hardly any code reads it.
-impl Serialize for Image {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Pack for Image {
+    fn pack(&self, out: &mut Vec<u8>) {
         let mut image = self.clone();
         image.difference();
-        image.cuts.append(&mut image.ints);
-        let mut numbers = Vec::new();
-        for mut column in image.columns {
-            numbers.push(u32::try_from(column.len()).unwrap_or(u32::MAX));
-            numbers.append(&mut column);
+        image.text.pack(out);
+        image.cuts.pack(out);
+        image.ints.pack(out);
+        for column in &image.columns {
+            column.pack(out);
         }
-        (&image.text, image.cuts, numbers).serialize(serializer)
     }
-}
 
-impl<'de> Deserialize<'de> for Image {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (text, cuts, numbers) = <(String, Vec<i64>, Vec<u32>)>::deserialize(deserializer)?;
-        let mut image = Image { text, cuts, ..Image::default() };
-        let mut rest = numbers.as_slice();
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        let mut image = Self {
+            text: Pack::unpack(from),
+            cuts: Pack::unpack(from),
+            ints: Pack::unpack(from),
+            ..Self::default()
+        };
         for column in &mut image.columns {
-            let Some((len, behind)) = rest.split_first() else { break };
-            let Some((numbers, behind)) = behind.split_at_checked(*len as usize) else { break };
-            column.extend_from_slice(numbers);
-            rest = behind;
+            *column = Pack::unpack(from);
         }
-        let cuts = image
-            .column(Column::CutStarts)
-            .iter()
-            .fold(0_usize, |sum, len| sum.saturating_add(*len as usize));
-        image.ints = image.cuts.split_off(cuts.min(image.cuts.len()));
         image.sum();
-        Ok(image)
+        image
     }
 }
 

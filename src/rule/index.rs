@@ -12,11 +12,11 @@ use std::ops::ControlFlow;
 
 use crate::limits::{INDEX_BLOCK, INDEX_CONJUNCTS, INDEX_ROWS};
 
+use super::Rules;
 use super::eval::{Run, Scratch, at};
-use super::facts::Facts;
+use super::facts::{Facts, MISSING};
 use super::image::{Column, Image, Op};
 use super::truth::Truth;
-use super::{RuleId, Rules};
 
 /// The rules of one group.
 #[derive(Clone, Debug, Default)]
@@ -120,37 +120,67 @@ impl Index {
         self.blocks.push(block);
     }
 
-    /// Visits the rules that match, by rank, until the visitor breaks off.
+    /// Visits the rules that match, by their places in the group, until the visitor breaks off.
     pub fn search(
         &self,
         rules: &Rules,
-        members: &[u32],
         facts: &Facts,
         scratch: &mut Scratch,
-        mut visit: impl FnMut(RuleId) -> ControlFlow<()>,
+        mut visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
         let mut rows = std::mem::take(&mut scratch.rows);
         let mut first = 0;
         'blocks: for block in &self.blocks {
             rows.clear();
             for table in &block.single {
-                let row = table.rows.get(at(facts.segment(table.slot)));
-                rows.push(row.copied().unwrap_or(table.free));
+                rows.push(table.row(facts.segment(table.slot)));
             }
             for word in 0..block.words {
-                let mut left = block.left(word, &rows, facts);
+                let mut left = block.left(word, block.word(0, word), &rows, facts, false);
                 while left != 0 {
                     let rule = first + 64 * word + at(left.trailing_zeros());
                     left &= left - 1;
-                    let Some(id) = members.get(rule) else { continue };
-                    let mut run = Run::new(rules, facts, scratch);
-                    let holds = self.rest_of(rule).iter().all(|n| run.truth(*n) == Truth::Match);
-                    if holds && visit(RuleId(*id)).is_break() {
+                    let rest = self.rest_of(rule);
+                    let holds = rest.is_empty() || {
+                        let mut run = Run::new(rules, facts, scratch);
+                        rest.iter().all(|node| run.truth(*node) == Truth::Match)
+                    };
+                    if holds && visit(rule).is_break() {
                         break 'blocks;
                     }
                 }
             }
             first += INDEX_BLOCK;
+        }
+        scratch.rows = rows;
+    }
+
+    /// Visits all `count` rules, and says which some table shows to be false. A missing value shows
+    /// nothing: a condition that needs it cannot be told.
+    pub fn sift(
+        &self,
+        count: usize,
+        facts: &Facts,
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(usize, bool),
+    ) {
+        let mut rows = std::mem::take(&mut scratch.rows);
+        let mut rule = 0;
+        for block in &self.blocks {
+            rows.clear();
+            for table in &block.single {
+                let segment = facts.segment(table.slot);
+                if segment != MISSING {
+                    rows.push(table.row(segment));
+                }
+            }
+            for word in 0..block.words {
+                let left = block.left(word, u64::MAX, &rows, facts, true);
+                for bit in 0..(count - rule).min(64) {
+                    visit(rule + bit, left & (1 << bit) == 0);
+                }
+                rule = (rule + 64).min(count);
+            }
         }
         scratch.rows = rows;
     }
@@ -259,10 +289,17 @@ impl Builder {
     }
 }
 
+impl Table {
+    /// Where the row of a segment begins.
+    fn row(&self, segment: u32) -> u32 {
+        self.rows.get(at(segment)).copied().unwrap_or(self.free)
+    }
+}
+
 impl Block {
-    /// The rules of one word that every table lets through.
-    fn left(&self, word: usize, rows: &[u32], facts: &Facts) -> u64 {
-        let mut left = self.word(0, word);
+    /// The rules of one word that every table lets through, of those in `left`; where `known`, of
+    /// lists only those that are there count.
+    fn left(&self, word: usize, mut left: u64, rows: &[u32], facts: &Facts, known: bool) -> u64 {
         for row in rows {
             left &= self.word(*row, word);
             if left == 0 {
@@ -271,7 +308,11 @@ impl Block {
         }
         for table in &self.lists {
             let mut through = self.word(table.free, word);
-            for segment in facts.entries(table.slot).unwrap_or(&[]) {
+            let entries = facts.entries(table.slot).unwrap_or(&[]);
+            if known && matches!(entries, [MISSING]) {
+                continue;
+            }
+            for segment in entries {
                 if let Some(row) = table.rows.get(at(*segment)) {
                     through |= self.word(*row, word);
                 }

@@ -44,7 +44,7 @@ fn visitor(world: &mut World, browser: &Browser) -> serde_json::Value {
     let Reply::Slice(slice) = world.send(&home, input) else { panic!("no slice") };
     let decisions: Vec<Decision> =
         ["en", "de"].map(|language| decide(world, browser, language)).into();
-    let bytes = slice.to_bytes().expect("the slice is small");
+    let bytes = slice.to_bytes();
     json!({ "slice": hex(&bytes), "decisions": decisions })
 }
 

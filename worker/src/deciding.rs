@@ -60,7 +60,7 @@ pub async fn slice(mut visit: Visit) -> Result<Answer, Fault> {
         reply => reply,
     };
     let Reply::Slice(slice) = reply else { return Err(Fault::unavailable()) };
-    let answer = Answer::bytes(slice.to_bytes()?, "application/octet-stream", Cache::Personal)
+    let answer = Answer::bytes(slice.to_bytes(), "application/octet-stream", Cache::Personal)
         .with(IMAGE_HEADER, assets::image_path(&slice.workspace))
         .with("cross-origin-resource-policy", "same-origin");
     Ok(answer.with_cookie(visit.cookie_line()))

@@ -42,7 +42,7 @@ fn with<T: Default>(act: impl FnOnce(&mut Page) -> T) -> T {
 pub fn load(image: &[u8]) -> bool {
     with(|page| {
         page.slice = None;
-        page.workspace = Workspace::from_bytes(image).ok();
+        page.workspace = Workspace::read(image);
         page.workspace.is_some()
     })
 }
@@ -54,7 +54,7 @@ pub fn set_slice(bytes: &[u8]) -> f64 {
     with(|page| {
         let version = page.workspace.as_ref().map(|workspace| workspace.version.as_str());
         page.slice =
-            Slice::from_bytes(bytes).ok().filter(|slice| Some(slice.workspace.as_str()) == version);
+            Slice::from_bytes(bytes).filter(|slice| Some(slice.workspace.as_str()) == version);
         page.slice.as_ref().map_or(0.0, |slice| milliseconds(slice.expires))
     })
 }

@@ -132,6 +132,13 @@ pub struct Experiment {
 pack_struct!(Experiment { name, seed, variants, ranges, rule, namespace, prerequisite, holdout });
 
 impl Experiment {
+    /// The weights that the ranges were made of.
+    pub fn weights(&self) -> Vec<f64> {
+        let starts = self.ranges.iter().skip(1).map(|(start, _)| *start);
+        let ends = starts.chain(core::iter::once(1.0));
+        self.ranges.iter().zip(ends).map(|((start, _), end)| end - start).collect()
+    }
+
     /// The index of a variant, by its name.
     pub fn variant_at(&self, name: &str) -> Option<u16> {
         let at = self.variants.iter().position(|known| known == name)?;

@@ -18,6 +18,9 @@
 )]
 #![warn(missing_docs)]
 
+extern crate alloc;
+
+pub mod budget;
 pub mod consent;
 pub mod decide;
 pub mod engine;

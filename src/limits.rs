@@ -87,6 +87,11 @@ pub const HISTORY_OFFERS: usize = 500;
 /// Receipts kept at the edge; the central store keeps all.
 pub const RECEIPTS: usize = 200;
 
+/// Offers of one workspace with a budget: the edge asks which are spent every two seconds, and the
+/// answer names each of them.
+pub const BUDGETS: usize = 1_000;
+/// The largest budget: JSON's whole numbers are exact up to here.
+pub const BUDGET_MAX: u64 = 9_007_199_254_740_991;
 /// Placements in one decide call.
 pub const PLACEMENTS_PER_CALL: usize = 32;
 /// Offers of one workspace.

@@ -144,7 +144,13 @@ mod tests {
 
     #[test]
     fn a_follower_goes_on_until_it_has_everything() {
-        let answer = |cursor, more| Changes { wire_version: 1, changes: Vec::new(), cursor, more };
+        let answer = |cursor, more| Changes {
+            wire_version: 1,
+            changes: Vec::new(),
+            cursor,
+            more,
+            spent: None,
+        };
         let mut follower = Follower { cursor: 5 };
         assert_eq!(follower.applied(&answer(9, true)), Ok(Next::Ask));
         assert_eq!(follower.applied(&answer(9, true)), Ok(Next::Rest));

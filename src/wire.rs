@@ -3,10 +3,13 @@
 //!
 //! History of [`WIRE_VERSION`]: 1, the first.
 
+mod declared;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Spent;
 use crate::consent::{Choice, Purpose, Record, Region};
 use crate::error::Error;
 use crate::event::Event;
@@ -14,6 +17,8 @@ use crate::ids::{DeviceId, ProfileName};
 use crate::profile::{Series, Stamp};
 use crate::rule::Value;
 use crate::time::Timestamp;
+
+pub use declared::{Declare, Shares};
 
 /// Version of the messages between edge and central store.
 pub const WIRE_VERSION: u16 = 1;
@@ -170,6 +175,10 @@ pub struct Changes {
     pub cursor: u64,
     /// Whether more wait behind `cursor`.
     pub more: bool,
+    /// Which offers are spent, where the sender says so. An older release says nothing of it and
+    /// reads over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
 }
 
 /// `POST /sync/v1/hydrate`: a device first links to this person; send what is known, and from now

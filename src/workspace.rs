@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::consent::ConsentSettings;
 use crate::error::Error;
 use crate::experiment::Experiment;
@@ -187,6 +188,8 @@ pub struct Workspace {
     pub consent: ConsentSettings,
     /// Identity rules.
     pub identity: IdentitySettings,
+    /// Budgets, by offer.
+    pub budgets: Vec<Budget>,
 }
 
 /// What the image holds for the edge and the central store behind what pages read. Fields are added
@@ -199,6 +202,7 @@ type EdgePart = (
     Vec<String>,
     ConsentSettings,
     IdentitySettings,
+    Vec<Budget>,
 );
 
 impl Workspace {
@@ -289,6 +293,8 @@ impl Workspace {
             languages: Vec::new(),
             consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
+            // What a company is ready to spend is nobody's business.
+            budgets: Vec::new(),
         }
     }
 
@@ -302,6 +308,7 @@ impl Workspace {
             self.languages.clone(),
             self.consent.clone(),
             self.identity.clone(),
+            self.budgets.clone(),
         );
         let edge = postcard::to_allocvec(&edge)
             .map_err(|_| Error::new("image_too_large", "the workspace cannot be written", ""))?;
@@ -342,6 +349,7 @@ impl Workspace {
             languages: Vec::new(),
             consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
+            budgets: Vec::new(),
         };
         let edge = from.bytes();
         workspace.read_edge(edge)?;
@@ -351,8 +359,10 @@ impl Workspace {
     #[cfg(feature = "keys")]
     fn read_edge(&mut self, bytes: &[u8]) -> Option<()> {
         let edge: EdgePart = postcard::from_bytes(bytes).ok()?;
-        (self.traits, self.computed, self.audiences, self.languages, self.consent, self.identity) =
-            edge;
+        let (traits, computed, audiences, languages, consent, identity, budgets) = edge;
+        (self.traits, self.computed, self.audiences) = (traits, computed, audiences);
+        (self.languages, self.consent, self.identity) = (languages, consent, identity);
+        self.budgets = budgets;
         Some(())
     }
 

@@ -172,3 +172,35 @@ fn mistakes_in_caps_are_found_when_published() {
     assert_eq!(codes(&capped("person", "year", "impression", 1)), ["unknown_window"]);
     assert_eq!(codes(&capped("person", "day", "view", 1)), ["unknown_contact"]);
 }
+
+#[test]
+fn mistakes_in_budgets_are_found_when_published() {
+    let of = |budget: &str| codes(&with(&format!("\"budget\": {budget}")));
+    assert_eq!(
+        of(r#"{"max": 10000, "on": "click", "per": "day", "zone": "Europe/Berlin"}"#),
+        [""; 0]
+    );
+    assert_eq!(of(r#"{"max": 0, "on": "click", "per": "ever"}"#), ["budget_of_zero"]);
+    assert_eq!(of(r#"{"max": -1, "on": "click", "per": "ever"}"#), ["out_of_range"]);
+    assert_eq!(of(r#"{"max": 1e400, "on": "click", "per": "ever"}"#).len(), 1);
+    assert_eq!(of(r#"{"max": 1, "on": "dismissal", "per": "ever"}"#), ["unknown_contact"]);
+    assert_eq!(of(r#"{"max": 1, "on": "click", "per": "week"}"#), ["unknown_period"]);
+    assert_eq!(of(r#"{"max": 1, "on": "click"}"#), ["missing_field"]);
+    let zoned = of(r#"{"max": 1, "on": "click", "per": "ever", "zone": "Europe/Berlin"}"#);
+    assert_eq!(zoned, ["zone_without_days"]);
+    let unknown = of(r#"{"max": 1, "on": "click", "per": "day", "zone": "Europe/Berlim"}"#);
+    assert_eq!(unknown, ["unknown_zone"]);
+}
+
+#[test]
+fn a_page_is_told_of_no_budget() {
+    let budget = r#""budget": {"max": 31337, "on": "impression", "per": "ever"}"#;
+    let workspace = selvedge::compile::workspace(&with(budget)).unwrap();
+    assert_eq!(workspace.budgets.len(), 1);
+    let loaded =
+        selvedge::workspace::Workspace::from_bytes(&workspace.to_bytes().unwrap()).unwrap();
+    assert_eq!(loaded.budgets, workspace.budgets);
+    let page = workspace.for_page().to_bytes().unwrap();
+    let page = selvedge::workspace::Workspace::from_bytes(&page).unwrap();
+    assert!(page.budgets.is_empty());
+}

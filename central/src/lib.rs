@@ -3,13 +3,16 @@
 //! decide an offer.
 //!
 //! Map: `routes` is every path; `import` reads files; `sync` speaks with the edge; `push` calls it;
-//! `people` reads and exports; `erasure` erases; `storage` is the database.
+//! `people` reads and exports; `erasure` erases; `budgets` and `experiments` count and judge what
+//! the edge declares; `storage` is the database.
 #![warn(missing_docs)]
 
 mod app;
 mod body;
+mod budgets;
 pub mod config;
 mod erasure;
+mod experiments;
 mod failure;
 mod import;
 mod metrics;

@@ -10,11 +10,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use selvedge::budget::Spent;
 use selvedge::limits;
 use selvedge::wire::Changes;
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::budgets;
 use crate::erasure;
 use crate::storage::Counter;
 use crate::sync::page;
@@ -68,21 +70,34 @@ async fn turn(app: &App, http: &Http, edge_url: &str) -> Result<bool, &'static s
     let storage = |_| "the storage failed";
     let mut snapshot = app.storage.read().await.map_err(storage)?;
     let from = snapshot.counter(Counter::Pushed).await.map_err(storage)?;
-    let page = page(snapshot.as_mut(), from, limits::CHANGES).await.map_err(storage)?;
+    let mut page = page(snapshot.as_mut(), from, limits::CHANGES).await.map_err(storage)?;
+    let told = snapshot.counter(Counter::SpentPushed).await.map_err(storage)?;
+    let spent = budgets::spent(snapshot.as_mut(), app.now()).await.map_err(storage)?;
+    let spent = spent.filter(|spent| said(spent) > told);
     drop(snapshot);
-    if page.cursor == from {
+    if page.cursor == from && spent.is_none() {
         return Ok(false);
     }
-    if !page.changes.is_empty() {
+    let said = spent.as_ref().map(said);
+    page.spent = spent;
+    if !page.changes.is_empty() || page.spent.is_some() {
         send(app, http, edge_url, &page).await?;
         app.metrics.pushes_taken.add(1);
         app.metrics.changes_pushed.add(page.changes.len());
     }
     let mut tx = app.storage.begin().await.map_err(storage)?;
     tx.set_counter(Counter::Pushed, page.cursor).await.map_err(storage)?;
+    if let Some(said) = said {
+        tx.set_counter(Counter::SpentPushed, said).await.map_err(storage)?;
+    }
     tx.commit().await.map_err(storage)?;
     erasure::acknowledge(app, page.cursor, app.now()).await.map_err(|_| "the storage failed")?;
     Ok(true)
+}
+
+/// When spent offers were said, as a counter holds it.
+fn said(spent: &Spent) -> u64 {
+    u64::try_from(spent.as_of.0).unwrap_or_default()
 }
 
 /// Sends a page. A 2xx says that all of it is applied and durable; more is not read from the

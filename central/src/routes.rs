@@ -12,15 +12,16 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use selvedge::budget::Spent;
 use selvedge::limits;
-use selvedge::wire::{Changes, Erase, Hydrate, Push, PushAnswer};
+use selvedge::wire::{Changes, Declare, Erase, Hydrate, Push, PushAnswer};
 
 use crate::app::App;
 use crate::body::read_json;
 use crate::failure::Failure;
 use crate::import::Report;
 use crate::people::WhomBody;
-use crate::{erasure, import, people, sync};
+use crate::{budgets, erasure, experiments, import, people, sync};
 
 type Shared = State<Arc<App>>;
 
@@ -48,7 +49,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/erasures", post(erase))
         .route("/v1/erasures/{id}", get(erasure_status))
         .route("/v1/erasures/{id}/receipts", get(erasure_proof))
+        .route("/v1/experiments", get(experiments_view))
+        .route("/v1/budgets", get(budgets_view))
         .route("/sync/v1/push", post(push))
+        .route("/sync/v1/declare", post(declare))
         .route("/sync/v1/hydrate", post(hydrate))
         .route("/sync/v1/erase", post(erase_named))
         .route("/sync/v1/changes", get(changes))
@@ -149,6 +153,23 @@ async fn erasure_status(
     Part(id): Part,
 ) -> Result<Json<erasure::Erasure>, Failure> {
     erasure::status(&app, &id).await.map(Json)
+}
+
+async fn experiments_view(State(app): Shared) -> Result<Json<experiments::Answer>, Failure> {
+    experiments::view(&app).await.map(Json)
+}
+
+async fn budgets_view(State(app): Shared) -> Result<Json<serde_json::Value>, Failure> {
+    budgets::view(&app).await.map(Json)
+}
+
+async fn declare(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Spent>, Failure> {
+    let declare: Declare = read_json(&headers, body, limits::SYNC_BYTES).await?;
+    budgets::declare(&app, declare).await.map(Json)
 }
 
 async fn push(

@@ -244,6 +244,36 @@ pub struct ErasureRow {
     pub acknowledged: Option<Timestamp>,
 }
 
+/// A document of the tenant: one JSON text per name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// What the edge declared last.
+    Declared,
+    /// Which offers are spent.
+    Spent,
+}
+
+impl Document {
+    /// The word for it in rows.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Spent => "spent",
+        }
+    }
+}
+
+/// How many profiles saw a variant of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedRow {
+    /// The experiment's name.
+    pub experiment: String,
+    /// The variant's name; None counts the profiles that saw more than one.
+    pub variant: Option<String>,
+    /// How many profiles.
+    pub profiles: u64,
+}
+
 /// Named numbers of the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -251,6 +281,8 @@ pub enum Counter {
     Change,
     /// The last cursor that the edge confirmed to the pusher.
     Pushed,
+    /// The time of the last word on spent offers that the edge confirmed to the pusher.
+    SpentPushed,
 }
 
 impl Counter {
@@ -259,6 +291,7 @@ impl Counter {
         match self {
             Self::Change => "change",
             Self::Pushed => "pushed",
+            Self::SpentPushed => "spent_pushed",
         }
     }
 }
@@ -279,6 +312,12 @@ pub trait Storage: Send + Sync {
 /// What can be read.
 #[async_trait]
 pub trait Snapshot: Send {
+    /// A document; None where it was never put.
+    async fn document(&mut self, document: Document) -> Result<Option<String>>;
+    /// The contacts of one kind with an offer, on a day or ever.
+    async fn contacts(&mut self, offer: &str, contact: &str, day: Option<i64>) -> Result<u64>;
+    /// How many profiles saw what of these experiments, where they first did at or after a time.
+    async fn exposed(&mut self, since: &BTreeMap<String, Timestamp>) -> Result<Vec<ExposedRow>>;
     /// Which of these keys are tombstones.
     async fn tombstoned(&mut self, keys: &BTreeSet<[u8; 32]>) -> Result<BTreeSet<[u8; 32]>>;
     /// Which of these profiles are erased.
@@ -335,6 +374,10 @@ pub trait Snapshot: Send {
 /// What can be written, all or nothing.
 #[async_trait]
 pub trait Transaction: Snapshot {
+    /// Puts a document in the place of the one before.
+    async fn put_document(&mut self, document: Document, body: &str) -> Result<()>;
+    /// Counts one contact with an offer on a day.
+    async fn count_contact(&mut self, offer: &str, contact: &str, day: i64) -> Result<()>;
     /// Makes people known; a customer id once known stays.
     async fn put_people(
         &mut self,

@@ -18,6 +18,7 @@ pub(crate) use consent::{note_change, standing, subjects};
 pub(crate) use feed::page;
 
 use crate::app::App;
+use crate::budgets;
 use crate::failure::Failure;
 use crate::storage::Counter;
 
@@ -81,7 +82,7 @@ pub(crate) async fn hydrate(app: &App, asked: Hydrate) -> Result<Changes, Failur
     app.changed.notify_one();
     let changes =
         bodies.into_iter().map(|body| Change { cursor, person: person.clone(), body }).collect();
-    Ok(Changes { wire_version: WIRE_VERSION, changes, cursor, more: false })
+    Ok(Changes { wire_version: WIRE_VERSION, changes, cursor, more: false, spent: None })
 }
 
 /// A page of the feed, for a query of `cursor` and `limit`. Errors: `bad_cursor`, `bad_limit`,
@@ -109,7 +110,8 @@ pub(crate) async fn poll(app: &App, query: &str) -> Result<Changes, Failure> {
     let mut snapshot = app.storage.read().await?;
     let current = snapshot.counter(Counter::Change).await?;
     let confirmed = after <= current && snapshot.erasure_waits(after).await?;
-    let page = feed::page(snapshot.as_mut(), after, limit).await?;
+    let mut page = feed::page(snapshot.as_mut(), after, limit).await?;
+    page.spent = budgets::spent(snapshot.as_mut(), app.now()).await?;
     drop(snapshot);
     if confirmed {
         // Who asks from a cursor has applied what came before it.

@@ -68,6 +68,11 @@ fn schema_and_compiler_agree_on_what_is_good() {
         ),
         ("/offers/basket/rank", json!("3.0 * 2.0")),
         ("/offers/basket/repeats", json!(true)),
+        ("/offers/basket/budget", json!({ "max": 1, "on": "click", "per": "ever" })),
+        (
+            "/offers/basket/budget",
+            json!({ "max": 9_000, "on": "impression", "per": "day", "zone": "Europe/Berlin" }),
+        ),
         ("/experiments", json!({ "x": { "variants": ["a", "b"], "weights": [0.1, 0.9] } })),
         ("/holdouts", json!({ "all": { "share": 0.05, "offers": ["basket"] } })),
     ] {
@@ -99,6 +104,13 @@ fn schema_and_compiler_agree_on_what_is_bad() {
         ("/holdouts", json!({ "all": { "share": 1.5 } })),
         ("/offers/basket/variants", json!({ "a": null })),
         ("/offers/basket/repeats", json!("yes")),
+        ("/offers/basket/budget", json!({ "max": 0, "on": "click", "per": "ever" })),
+        ("/offers/basket/budget", json!({ "max": 1, "on": "dismissal", "per": "ever" })),
+        ("/offers/basket/budget", json!({ "max": 1, "on": "click", "per": "week" })),
+        (
+            "/offers/basket/budget",
+            json!({ "max": 1, "on": "click", "per": "ever", "zone": "Europe/Berlin" }),
+        ),
         ("/languages", json!([])),
         ("/languages", json!(["en", "en"])),
         ("/languages", json!(["english language"])),

@@ -8,6 +8,7 @@
 //! INVARIANT: the same source gives the same bytes on every host and on every day.
 
 mod audiences;
+mod budgets;
 pub mod cel;
 mod conditions;
 mod content;
@@ -115,6 +116,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     };
     let mut drafts = offers::read(reader, &fields, &frame, &mut conditions);
     drafts.sort_by(|a, b| a.key.cmp(&b.key));
+    let budgets = drafts.iter_mut().filter_map(|draft| draft.budget.take()).collect();
     let placements = rank(&placements, &drafts, &mut conditions);
     let mut compiled = conditions.finish();
     compiled.imply(reader);
@@ -132,6 +134,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         languages,
         consent,
         identity,
+        budgets,
     };
     Some(workspace)
 }

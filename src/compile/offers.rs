@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budgets;
 use super::conditions::Conditions;
 use super::content::{self, DraftContent};
 use super::experiments::Known;
@@ -10,6 +11,7 @@ use super::reader::{Entry, Fields, Node, Reader};
 use super::schedule;
 use super::settings::PURPOSES;
 use super::traits::Vocabulary;
+use crate::budget::Budget;
 use crate::consent::{Purpose, PurposeSet};
 use crate::limits;
 use crate::offer::{Assurance, Cap, Per, Rollout, Schedule, Window};
@@ -29,6 +31,7 @@ pub(super) struct Draft {
     pub schedule: Option<Schedule>,
     pub caps: Vec<Cap>,
     pub cool_down_ms: Option<i64>,
+    pub budget: Option<Budget>,
     pub rank: Option<RuleId>,
     pub exclusion: Option<String>,
     pub repeats: bool,
@@ -89,10 +92,18 @@ pub(super) fn read<'a>(
     let Some(node) = workspace.get("offers") else { return Vec::new() };
     let message = format!("a workspace has at most {} offers", limits::OFFERS);
     let entries = reader.map(node, 0..=limits::OFFERS, "too_many_offers", message);
-    entries.into_iter().filter_map(|entry| read_one(reader, &entry, frame, conditions)).collect()
+    let drafts: Vec<Draft> = entries
+        .into_iter()
+        .filter_map(|entry| read_one(reader, &entry, frame, conditions))
+        .collect();
+    if drafts.iter().filter(|draft| draft.budget.is_some()).count() > limits::BUDGETS {
+        let message = format!("at most {} offers of a workspace have a budget", limits::BUDGETS);
+        reader.note(node, "too_many_budgets", message);
+    }
+    drafts
 }
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "placements",
     "when",
     "purpose",
@@ -106,6 +117,7 @@ const FIELDS: [&str; 15] = [
     "variants",
     "caps",
     "coolDown",
+    "budget",
     "schedule",
     "content",
 ];
@@ -144,6 +156,7 @@ fn read_one<'a>(
     if contextual && cool_down_ms.is_some() {
         contextual_mistake(reader, &fields, "coolDown", "remembers what the visitor closed");
     }
+    let budget = fields.get("budget").and_then(|node| budgets::read(reader, node, entry.name));
     let schedule = fields.get("schedule").and_then(|node| schedule::read(reader, node));
     let content = fields
         .need(reader, "content")
@@ -180,6 +193,7 @@ fn read_one<'a>(
         schedule,
         caps,
         cool_down_ms,
+        budget,
         rank,
         exclusion,
         repeats,

@@ -51,6 +51,14 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, node: &Node<'a>) -> Option<Sched
     Some(schedule)
 }
 
+/// The offsets of a zone, for days of its own. Notes `unknown_zone`.
+pub(super) fn zone_offsets<'a>(
+    reader: &mut Reader<'a>,
+    node: &Node<'a>,
+) -> Option<Vec<(Timestamp, i16)>> {
+    zone(reader, node).map(|tz| offsets(&tz, &Schedule::default()))
+}
+
 fn zone<'a>(reader: &mut Reader<'a>, node: &Node<'a>) -> Option<TimeZone> {
     let name = reader.text(node)?;
     let zones = TimeZoneDatabase::bundled();

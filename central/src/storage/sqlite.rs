@@ -1,6 +1,7 @@
 //! The storage on SQLite: one file, one writer, any number of readers. It must never be reached
 //! but through the traits of `storage`, and it builds no SQL from values.
 
+mod counting;
 mod read;
 mod rows;
 mod write;
@@ -47,13 +48,14 @@ pub(super) struct SqliteTransaction {
 }
 
 fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("first"),
-        MigrationType::Simple,
-        include_str!("sqlite/schema.sql").into_sql_str(),
-        false,
-    )])
+    let step = |version, name, sql: &'static str| {
+        let (name, kind) = (Cow::Borrowed(name), MigrationType::Simple);
+        Migration::new(version, name, kind, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        step(1, "first", include_str!("sqlite/schema.sql")),
+        step(2, "experiments and budgets", include_str!("sqlite/experiments.sql")),
+    ])
 }
 
 impl SqliteStorage {

@@ -15,6 +15,7 @@ use selvedge::wire::{Fact, FactRow, PushAnswer, Receipt};
 
 use super::consent::{Standing, note_change, standing};
 use crate::app::App;
+use crate::budgets;
 use crate::failure::Failure;
 use crate::storage::{Error, EventRow, LinkRow, Origin, ReceiptRow, Result, Transaction};
 
@@ -225,7 +226,9 @@ async fn write(tx: &mut dyn Transaction, sorted: Sorted, now: Timestamp) -> Resu
         }
     }
     let dropped = total.saturating_sub(kept.len());
-    tx.insert_events(&kept).await?;
+    let fresh = tx.insert_events(&kept).await?;
+    let new = kept.iter().zip(fresh).filter_map(|(event, fresh)| fresh.then_some(event));
+    budgets::count(tx, new, now).await?;
     Ok(dropped)
 }
 

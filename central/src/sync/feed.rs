@@ -28,8 +28,13 @@ pub(crate) async fn page(snapshot: &mut dyn Snapshot, after: u64, limit: usize) 
     let limit = limit.clamp(1, limits::CHANGES);
     let ask = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
     let rows = snapshot.changes(after, ask).await?;
-    let mut page =
-        Changes { wire_version: WIRE_VERSION, changes: Vec::new(), cursor: after, more: false };
+    let mut page = Changes {
+        wire_version: WIRE_VERSION,
+        changes: Vec::new(),
+        cursor: after,
+        more: false,
+        spent: None,
+    };
     let mut bytes = 0_usize;
     for (at, row) in rows.into_iter().enumerate() {
         if at >= limit || bytes >= PAGE_BYTES {

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use selvedge::budget::Spent;
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region};
 use selvedge::event::{Event, EventKind};
 use selvedge::identity::{Identifier, IdentifierKind, TenantKey};
@@ -183,6 +184,7 @@ pub struct Edge {
 #[derive(Default)]
 struct EdgeState {
     taken: Mutex<Vec<(Instant, Change)>>,
+    spent: Mutex<Vec<Spent>>,
     tries: Mutex<u64>,
     refusing: Mutex<bool>,
 }
@@ -211,6 +213,12 @@ impl Edge {
         self.state.taken.lock().unwrap().iter().map(|(_, change)| change.clone()).collect()
     }
 
+    /// What it was told last of spent offers, by name.
+    pub fn spent(&self) -> Option<Vec<String>> {
+        let spent = self.state.spent.lock().unwrap();
+        spent.last().map(|spent| spent.offers.keys().cloned().collect())
+    }
+
     /// The first change that is wanted, and when it came.
     pub async fn meets(&self, wanted: impl Fn(&Change) -> bool) -> (Instant, Change) {
         eventually(|| async {
@@ -236,6 +244,7 @@ async fn apply(
     let changes: Changes = serde_json::from_slice(&bytes).unwrap();
     let now = Instant::now();
     let applied = changes.changes.len();
+    state.spent.lock().unwrap().extend(changes.spent);
     state.taken.lock().unwrap().extend(changes.changes.into_iter().map(|change| (now, change)));
     (StatusCode::OK, Json(json!({ "applied": applied, "cursor": changes.cursor })))
 }

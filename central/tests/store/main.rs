@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod erasure;
+mod experiments;
 mod harness;
 mod import;
 mod program;

@@ -13,8 +13,8 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteTransaction;
 use super::rows::{self, json, signed, unsigned};
 use crate::storage::{
-    ChangeRow, CountRow, Counter, ErasureRow, EventRow, LinkRow, PersonRow, ReceiptRow, Result,
-    Snapshot, StubRow, TraitRow,
+    ChangeRow, CountRow, Counter, Document, ErasureRow, EventRow, ExposedRow, LinkRow, PersonRow,
+    ReceiptRow, Result, Snapshot, StubRow, TraitRow,
 };
 
 fn all<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -23,6 +23,18 @@ fn all<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T
 
 #[async_trait]
 impl Snapshot for SqliteTransaction {
+    async fn document(&mut self, document: Document) -> Result<Option<String>> {
+        self.read_document(document).await
+    }
+
+    async fn contacts(&mut self, offer: &str, contact: &str, day: Option<i64>) -> Result<u64> {
+        self.read_contacts(offer, contact, day).await
+    }
+
+    async fn exposed(&mut self, since: &BTreeMap<String, Timestamp>) -> Result<Vec<ExposedRow>> {
+        self.read_exposed(since).await
+    }
+
     async fn tombstoned(&mut self, keys: &BTreeSet<[u8; 32]>) -> Result<BTreeSet<[u8; 32]>> {
         let mut found = BTreeSet::new();
         for key in keys {

@@ -10,8 +10,8 @@ use sqlx::Row;
 use super::SqliteTransaction;
 use super::rows::{json, signed, unsigned};
 use crate::storage::{
-    ChangeKind, Counter, Deleted, ErasureRow, EventRow, LinkRow, ReceiptRow, Result, StubRow,
-    TraitRow, Transaction,
+    ChangeKind, Counter, Deleted, Document, ErasureRow, EventRow, LinkRow, ReceiptRow, Result,
+    StubRow, TraitRow, Transaction,
 };
 
 impl SqliteTransaction {
@@ -24,6 +24,14 @@ impl SqliteTransaction {
 
 #[async_trait]
 impl Transaction for SqliteTransaction {
+    async fn put_document(&mut self, document: Document, body: &str) -> Result<()> {
+        self.write_document(document, body).await
+    }
+
+    async fn count_contact(&mut self, offer: &str, contact: &str, day: i64) -> Result<()> {
+        self.write_contact(offer, contact, day).await
+    }
+
     async fn put_people(
         &mut self,
         people: &BTreeMap<ProfileName, Option<String>>,

@@ -1,8 +1,10 @@
 //! The order of a decision: consent, assurance, eligibility (audiences and conditions), schedule,
-//! caps, rank, content; each step leaves a reason code. It must never store anything and never read
-//! a clock. The edge decides from a profile, the page from a slice; both come through [`decide`].
+//! caps, budget, rank, content; each step leaves a reason code. It must never store anything and
+//! never read a clock. The edge decides from a profile, the page from a slice; both come through
+//! [`decide`].
 
 mod content;
+mod exposure;
 mod reason;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,9 @@ use crate::rule::{Facts, Rules, Scratch, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
+use exposure::Missed;
+
+pub use exposure::Exposure;
 pub use reason::Code;
 
 /// Experiments that may stand in a row of prerequisites; circles are refused when published.
@@ -56,6 +61,8 @@ pub struct Decision {
     pub language: String,
     /// The workspace's version.
     pub workspace: String,
+    /// The experiments that decided what stands there.
+    pub exposures: Vec<Exposure>,
     /// Why each offer won or lost, where asked for.
     pub trace: Vec<OfferTrace>,
 }
@@ -98,6 +105,8 @@ pub struct View<'a> {
     pub device: Option<DeviceId>,
     /// When its session began.
     pub session_start: Option<Timestamp>,
+    /// Offers whose budget is spent, by index, sorted.
+    pub spent: &'a [u32],
     /// Whom experiments assign.
     pub unit: Unit<'a>,
 }
@@ -231,6 +240,7 @@ pub fn variant(
         contacts: &Contacts::default(),
         device: None,
         session_start: None,
+        spent: &[],
         unit,
     };
     view.variant(workspace, experiment, &mut scratch)
@@ -267,6 +277,7 @@ pub fn audiences(workspace: &Workspace, view: &View<'_>) -> Vec<String> {
 pub struct Work {
     search: Scratch,
     judge: Scratch,
+    missed: Vec<Missed>,
 }
 
 impl Work {
@@ -296,8 +307,9 @@ pub fn choose(
     taken: &[u32],
     work: &mut Work,
 ) -> Option<Chosen> {
-    let Work { search, judge } = work;
-    Case { workspace, view, now, taken, scratch: judge }.first(placement, search)
+    let Work { search, judge, missed } = work;
+    missed.clear();
+    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search)
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -310,8 +322,9 @@ pub fn choose_and_trace(
     work: &mut Work,
     codes: &mut Vec<Code>,
 ) -> Option<Chosen> {
-    let Work { search, judge } = work;
-    Case { workspace, view, now, taken, scratch: judge }.all(placement, search, codes)
+    let Work { search, judge, missed } = work;
+    missed.clear();
+    Case { workspace, view, now, taken, scratch: judge, missed }.all(placement, search, codes)
 }
 
 /// Decides one placement. `taken` are offers that the page shows already.
@@ -333,6 +346,7 @@ pub fn decide(
         content: Vec::new(),
         language: String::new(),
         workspace: workspace.version.clone(),
+        exposures: Vec::new(),
         trace: Vec::new(),
     };
     let Some(known) = workspace.placement(placement) else {
@@ -341,7 +355,7 @@ pub fn decide(
     };
     let mut work = Work::default();
     work.begin();
-    let taken: Vec<u32> = taken.iter().filter_map(|key| workspace.offer_at(key)).collect();
+    let taken: Vec<u32> = taken.iter().filter_map(|key| workspace.shown_at(key)).collect();
     let mut codes = Vec::new();
     let chosen = if trace {
         choose_and_trace(workspace, view, now, known, &taken, &mut work, &mut codes)
@@ -354,6 +368,8 @@ pub fn decide(
             decision.trace.push(reason::trace(workspace, view, offer, code, winner));
         }
     }
+    let shown = chosen.zip(winner);
+    decision.exposures = exposure::of(workspace, view, shown, &work.missed, &mut work.judge);
     if let (Some(offer), Some(chosen)) = (winner, chosen) {
         "won".clone_into(&mut decision.reason);
         decision.decision = name(workspace, placement, &offer.key, now);
@@ -394,6 +410,7 @@ struct Case<'a, 'v, 's> {
     now: Timestamp,
     taken: &'a [u32],
     scratch: &'s mut Scratch,
+    missed: &'s mut Vec<Missed>,
 }
 
 impl<'a> Case<'a, '_, '_> {
@@ -407,13 +424,15 @@ impl<'a> Case<'a, '_, '_> {
             if best.is_beyond(offer) {
                 return ControlFlow::Break(());
             }
-            let (Code::Won, variant) = self.judge(at, offer, true) else {
+            let judged = self.judge(at, offer, true);
+            let Some(chosen) = self.shows(&best, at, offer, judged) else {
                 return ControlFlow::Continue(());
             };
-            self.meet(&mut best, offer, Chosen { offer: at, variant });
+            self.meet(&mut best, offer, chosen);
             // Where the rank is static, the first that passes is the winner.
             if placement.is_ranked { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        self.keep_missed(&best);
         best.winner
     }
 
@@ -426,27 +445,26 @@ impl<'a> Case<'a, '_, '_> {
     ) -> Option<Chosen> {
         let workspace = self.workspace;
         let mut best = Best::default();
-        let mut winner = None;
         codes.clear();
         workspace.rules.sift(placement.group, self.view.facts, search, |place, is_false| {
             let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
             let Some(offer) = offer(workspace, at) else { return };
-            let code = match self.is_kept_away(offer) {
-                Some(code) => code,
-                None if is_false => Code::NotEligible,
-                None => {
-                    let (code, variant) = self.judge(at, offer, false);
-                    if code == Code::Won
-                        && !best.is_beyond(offer)
-                        && self.meet(&mut best, offer, Chosen { offer: at, variant })
-                    {
-                        winner = Some(codes.len());
-                    }
-                    code
-                }
+            let kept_away = self.is_kept_away(offer);
+            let judged = match kept_away {
+                _ if !is_false => self.judge(at, offer, false),
+                Some(code) => (code, None),
+                None => (Code::NotEligible, None),
             };
-            codes.push(code);
+            codes.push(judged.0);
+            if !best.is_beyond(offer)
+                && let Some(chosen) = self.shows(&best, at, offer, judged)
+            {
+                self.meet(&mut best, offer, chosen);
+            }
         });
+        self.keep_missed(&best);
+        let won = best.winner.map(|chosen| chosen.offer);
+        let winner = placement.offers.iter().position(|at| Some(*at) == won);
         for (place, code) in codes.iter_mut().enumerate() {
             if *code == Code::Won && Some(place) != winner {
                 *code = Code::Outranked;
@@ -455,14 +473,89 @@ impl<'a> Case<'a, '_, '_> {
         best.winner
     }
 
-    /// Notes an offer that passes every step; whether it is the best so far.
-    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) -> bool {
+    /// Notes an offer that passes every step, if it is the best so far.
+    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) {
         let score = self.view.score(&self.workspace.rules, offer, self.scratch);
-        let better = best.winner.is_none() || score > best.score;
-        if better {
+        if best.winner.is_none() || score > best.score {
             *best = Best { winner: Some(chosen), offer: Some(offer), score };
         }
-        better
+    }
+
+    /// What an offer that was judged puts into the placement: itself, or its fallback. Where an
+    /// experiment or a holdout alone kept it away, that is noted.
+    fn shows(
+        &mut self,
+        best: &Best<'a>,
+        at: u32,
+        offer: &'a Offer,
+        (code, variant): (Code, Option<u16>),
+    ) -> Option<Chosen> {
+        match code {
+            Code::Won => return Some(Chosen { offer: at, variant }),
+            Code::ControlVariant => {
+                let part = offer.experiment.as_ref().map(|part| part.experiment);
+                self.miss(best, offer, part.zip(variant));
+            }
+            Code::HeldOut => {
+                let held = self.only_holdout(at, offer);
+                self.miss(best, offer, held.map(|holdout| (holdout, 0)));
+            }
+            code if code.holds_back() => return self.stand_in(offer),
+            _ => {}
+        }
+        None
+    }
+
+    /// The fallback of an offer that is held back, or the fallback's where that is held back too.
+    fn stand_in(&mut self, mut held: &'a Offer) -> Option<Chosen> {
+        let workspace = self.workspace;
+        for _ in 0..limits::FALLBACKS {
+            let at = workspace.offer_at(held.fallback.as_ref()?)?;
+            held = offer(workspace, at)?;
+            match self.judge(at, held, false) {
+                (Code::Won, variant) => return Some(Chosen { offer: at, variant }),
+                (code, _) if code.holds_back() => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Notes that an offer would be the best so far, were it not for this variant.
+    fn miss(&mut self, best: &Best<'a>, offer: &Offer, why: Option<(u16, u16)>) {
+        let Some((experiment, variant)) = why else { return };
+        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+        if best.winner.is_none() || (!best.is_beyond(offer) && score > best.score) {
+            self.missed.push(Missed { experiment, variant, priority: offer.priority, score });
+        }
+    }
+
+    /// Forgets what the winner would have beaten anyway.
+    fn keep_missed(&mut self, best: &Best<'a>) {
+        if let Some(winner) = best.offer {
+            self.missed.retain(|one| one.outranks(winner.priority, best.score));
+        }
+    }
+
+    /// The holdout that alone keeps an offer away; None where it would not be shown without it
+    /// either.
+    fn only_holdout(&mut self, at: u32, offer: &Offer) -> Option<u16> {
+        let (workspace, view) = (self.workspace, self.view);
+        let mut held = None;
+        for holdout in &offer.holdouts {
+            if view.variant(workspace, *holdout, self.scratch) == Some(0)
+                && held.replace(*holdout).is_some()
+            {
+                return None;
+            }
+        }
+        if self.loses(at, offer, false).is_some() {
+            return None;
+        }
+        let part = offer.experiment.as_ref().map(|part| part.experiment);
+        let variant = part.and_then(|part| view.variant(workspace, part, self.scratch));
+        let shown = !matches!(offer.arm(variant), Some(Arm::Nothing));
+        held.filter(|_| shown)
     }
 
     /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
@@ -526,6 +619,9 @@ impl<'a> Case<'a, '_, '_> {
                 return Some(Code::Capped(cap));
             }
         }
+        if view.spent.binary_search(&at).is_ok() {
+            return Some(Code::BudgetSpent);
+        }
         self.is_taken(at, offer)
     }
 
@@ -535,10 +631,10 @@ impl<'a> Case<'a, '_, '_> {
             return Some(Code::OnPageAlready);
         }
         let group = known.exclusion.as_ref()?;
-        let excluded = self.taken.iter().filter(|other| **other != at).any(|other| {
-            offer(self.workspace, *other)
-                .is_some_and(|other| other.exclusion.as_ref() == Some(group))
-        });
+        let excluded = self
+            .taken
+            .iter()
+            .any(|other| *other != at && self.workspace.exclusion_at(*other) == Some(group));
         excluded.then_some(Code::Excluded)
     }
 }

@@ -8,6 +8,7 @@
 
 mod consenting;
 mod events;
+mod exposing;
 mod input;
 mod linking;
 mod reading;
@@ -22,8 +23,8 @@ use crate::wire::{Fact, FactRow};
 use crate::workspace::Workspace;
 
 pub use input::{
-    Body, ConsentView, DeviceView, Effect, Explained, Exported, Input, Login, Output, Page,
-    Placements, ProfileView, Reply, Speaker, State,
+    Body, Circumstances, ConsentView, DeviceView, Effect, Explained, Exported, Input, Login,
+    Output, Page, Placements, ProfileView, Reply, Speaker, State,
 };
 
 /// Handles one input for one profile. Pure: the same arguments give the same bytes on every host.
@@ -34,16 +35,20 @@ pub fn handle(
     entropy: Entropy,
     input: Input,
 ) -> Output {
-    let answer = match &input {
+    let usual = Circumstances::default();
+    let (around, asked) = match &input {
+        Input::Under { circumstances, question } => (circumstances, question.as_ref()),
+        asked => (&usual, asked),
+    };
+    let frame = reading::Frame { state, workspace, now, around };
+    let answer = match asked {
         Input::Decide { speaker, placements, request, trace } => {
-            reading::decide(state, workspace, now, speaker, placements, request, *trace)
+            frame.decide(speaker, placements, request, *trace)
         }
-        Input::Slice { speaker, request } => {
-            reading::slice(state, workspace, now, speaker, request)
-        }
+        Input::Slice { speaker, request } => frame.slice(speaker, request),
         Input::Consent { speaker } => reading::consent(state, workspace, now, speaker),
         Input::Explain { speaker, placements, request } => {
-            reading::explain(state, workspace, now, speaker, placements, request)
+            frame.explain(speaker, placements, request)
         }
         Input::Export => Ok(reading::export(state)),
         Input::HandOver { device, to } => linking::hand_over(state, now, *device, to),

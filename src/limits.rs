@@ -87,6 +87,8 @@ pub const HISTORY_OFFERS: usize = 500;
 /// Receipts kept at the edge; the central store keeps all.
 pub const RECEIPTS: usize = 200;
 
+/// Offers in a row of fallbacks.
+pub const FALLBACKS: usize = 8;
 /// Offers of one workspace with a budget: the edge asks which are spent every two seconds, and the
 /// answer names each of them.
 pub const BUDGETS: usize = 1_000;
@@ -131,6 +133,9 @@ pub const TOKEN_SKEW_MS: i64 = 30 * SECOND_MS;
 pub const TOKEN_BYTES: usize = 4 * 1024;
 /// How long a page may decide from one slice before it asks for a new one.
 pub const SLICE_AGE_MS: i64 = 15 * MINUTE_MS;
+/// The same where an offer of the page has a budget: what a page may show beyond it is bounded by
+/// this (docs/reference/offers.md).
+pub const BUDGET_SLICE_MS: i64 = MINUTE_MS;
 /// First wait before a failed push is tried again; doubled each time.
 pub const RETRY_FIRST_MS: i64 = SECOND_MS;
 /// Longest wait before a failed push is tried again.

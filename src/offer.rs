@@ -291,6 +291,8 @@ pub struct Offer {
     pub cool_down_ms: Option<i64>,
     /// A formula: among offers of equal priority the higher wins. None counts as zero.
     pub rank: Option<RuleId>,
+    /// The offer that stands in its place while schedule, caps, cool-down or budget hold it back.
+    pub fallback: Option<String>,
     /// Of the offers of one exclusion group a page shows one.
     pub exclusion: Option<String>,
     /// Whether several placements of one page may show it.
@@ -315,6 +317,7 @@ pack_struct!(Offer {
     caps,
     cool_down_ms,
     rank,
+    fallback,
     exclusion,
     repeats,
     experiment,
@@ -363,17 +366,27 @@ impl Offer {
         })
     }
 
-    /// The content for a variant and a language: the exact tag, then its first part, then the
-    /// default.
+    /// The content for a variant and a language: the tag, then the tag without its last part, and
+    /// so on (RFC 4647, section 3.4), then the default.
     pub fn content_for(&self, variant: Option<u16>, language: &str) -> Option<&Content> {
         let contents = match self.arm(variant) {
             Some(Arm::Content(contents)) => contents,
             _ => &self.content,
         };
         let wanted = language.to_ascii_lowercase();
-        let short = wanted.split('-').next().unwrap_or_default();
-        let find = |tag: &str| contents.iter().find(|content| content.language == tag);
-        find(&wanted).or_else(|| find(short)).or_else(|| contents.first())
+        let mut tag = Some(wanted.as_str());
+        while let Some(wanted) = tag {
+            if let Some(content) = contents.iter().find(|content| content.language == wanted) {
+                return Some(content);
+            }
+            let shorter = wanted.rsplit_once('-').map(|(shorter, _)| shorter);
+            // A part of one letter says what the next one is, so it goes with it.
+            tag = shorter.map(|tag| match tag.rsplit_once('-') {
+                Some((before, last)) if last.len() == 1 => before,
+                _ => tag,
+            });
+        }
+        contents.first()
     }
 
     /// What the offer is in a variant.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::consent::{Purpose, Reason, Region};
-use crate::decide::{Decision, Request};
+use crate::decide::{Decision, Exposure, Request};
 use crate::engine::ConsentView;
 use crate::time::Timestamp;
 
@@ -65,6 +65,8 @@ pub struct PageDecision {
     pub reason: String,
     /// Names the decision in impressions and clicks.
     pub decision: String,
+    /// The experiments that decided what stands there.
+    pub exposures: Vec<Exposure>,
 }
 
 impl From<&Decision> for PageDecision {
@@ -75,6 +77,7 @@ impl From<&Decision> for PageDecision {
             variant: decision.variant.clone(),
             reason: decision.reason.clone(),
             decision: decision.decision.clone(),
+            exposures: decision.exposures.clone(),
         }
     }
 }
@@ -193,6 +196,7 @@ mod tests {
         declare::<ChoiceState>(&mut text);
         declare::<ConsentAnswer>(&mut text);
         declare::<PageImage>(&mut text);
+        declare::<Exposure>(&mut text);
         declare::<PageDecision>(&mut text);
         declare::<PageState>(&mut text);
         declare::<FieldKind>(&mut text);

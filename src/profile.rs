@@ -233,6 +233,14 @@ impl Profile {
         }
     }
 
+    /// Notes that an assignment was met, and makes it where there was none that stands.
+    pub fn expose(&mut self, _permit: Permit<'_, Profiling>, experiment: &str, to: Assignment) {
+        let known = self.assignments.contains_key(experiment);
+        if known || self.assignments.len() < limits::EXPERIMENTS {
+            self.assignments.insert(experiment.to_owned(), to);
+        }
+    }
+
     /// The start of a device's session, where it is not over.
     pub fn session_start(&self, device: DeviceId, now: Timestamp) -> Option<Timestamp> {
         let session = self.sessions.get(&device)?;

@@ -43,6 +43,8 @@ pub struct Slice {
     pub contacts: Contacts,
     /// Start of the device's session.
     pub session_start: Option<Timestamp>,
+    /// Offers whose budget is spent, by index, sorted.
+    pub spent: Vec<u32>,
     /// What experiments hash where nobody assigned before; the edge keeps it to itself.
     pub unit: Option<String>,
 }
@@ -56,6 +58,7 @@ pack_struct!(Slice {
     variants,
     contacts,
     session_start,
+    spent,
     unit,
 });
 
@@ -71,6 +74,8 @@ impl Slice {
         }
         let mut variants = Vec::new();
         let mut contacts = Contacts::default();
+        let mut spent = Vec::new();
+        let mut life_ms = limits::SLICE_AGE_MS;
         for (offer, at) in workspace.page_offers().into_iter().zip(0_u32..) {
             let part = offer.experiment.as_ref().map(|part| part.experiment);
             for index in part.into_iter().chain(offer.holdouts.iter().copied()) {
@@ -78,7 +83,14 @@ impl Slice {
                 variants.extend(variant.map(|variant| (index, variant)));
             }
             let allowed = offer.purpose.is_none_or(|purpose| view.allowed.has(purpose));
-            let known = workspace.offer_at(&offer.key).filter(|_| allowed);
+            let known = workspace.offer_at(&offer.key);
+            if known.is_some_and(|known| view.spent.binary_search(&known).is_ok()) {
+                spent.push(at);
+            }
+            if workspace.budgets.iter().any(|budget| budget.offer == offer.key) {
+                life_ms = limits::BUDGET_SLICE_MS;
+            }
+            let known = known.filter(|_| allowed);
             let seen = known.map_or(&[][..], |known| view.contacts.of(known));
             if !seen.is_empty() {
                 contacts.push(at, seen.iter().map(|one| veil(one, view.device)));
@@ -88,13 +100,14 @@ impl Slice {
         variants.dedup();
         Self {
             workspace: workspace.version.clone(),
-            expires: now.plus_ms(limits::SLICE_AGE_MS),
+            expires: now.plus_ms(life_ms),
             assurance: view.assurance,
             allowed: view.allowed,
             values,
             variants,
             contacts,
             session_start: view.session_start,
+            spent,
             unit: None,
         }
     }
@@ -138,6 +151,7 @@ impl Slice {
             contacts: &self.contacts,
             device: Some(HERE),
             session_start: self.session_start,
+            spent: &self.spent,
             unit: Unit { name: self.unit.as_deref(), known: &self.variants },
         }
     }

@@ -1,6 +1,8 @@
 //! The workspace in its compiled form: one immutable, versioned configuration. Made by `compile`,
 //! loaded everywhere without parsing. It must never hold a secret.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
@@ -176,6 +178,9 @@ pub struct Workspace {
     pub offers: Vec<Offer>,
     /// Experiments and holdouts, by name.
     pub experiments: Vec<Experiment>,
+    /// Offers that a page does not place itself but may show, by key, each with its exclusion
+    /// group; empty but in a page's part.
+    pub elsewhere: Vec<(String, String)>,
     /// Declared traits, by name.
     pub traits: Vec<TraitDecl>,
     /// Computed traits, declared and implied.
@@ -234,7 +239,7 @@ impl Workspace {
             [Some((offer.rule, Kind::Bool)), rank].into_iter().flatten()
         });
         let mut answered: Vec<(RuleId, Slot, Kind)> = Vec::new();
-        let mut known = std::collections::BTreeSet::new();
+        let mut known = BTreeSet::new();
         for ((rule, kind), slot) in
             rules.filter(|(rule, _)| known.insert(*rule)).zip(self.rules.free_slots())
         {
@@ -265,7 +270,24 @@ impl Workspace {
         rules.answer(&self.answered());
         rules.keep_groups(&groups);
         let offers = kept.into_iter().map(|offer| Offer { rollout: None, ..offer.clone() });
-        Self { offers: offers.collect(), ..self.with(rules, placements) }
+        Self {
+            offers: offers.collect(),
+            elsewhere: self.elsewhere(),
+            ..self.with(rules, placements)
+        }
+    }
+
+    /// The offers of the edge alone that exclude an offer of a page.
+    fn elsewhere(&self) -> Vec<(String, String)> {
+        let here = self.page_offers();
+        let groups: BTreeSet<&String> =
+            here.iter().filter_map(|offer| offer.exclusion.as_ref()).collect();
+        let known = |key: &str| here.binary_search_by(|offer| offer.key.as_str().cmp(key)).is_ok();
+        let others = self.offers.iter().filter(|offer| !known(&offer.key));
+        others
+            .filter_map(|offer| Some((offer.key.clone(), offer.exclusion.clone()?)))
+            .filter(|(_, group)| groups.contains(group))
+            .collect()
     }
 
     /// For a server that holds profiles itself and decides on them: every placement, condition and
@@ -287,6 +309,7 @@ impl Workspace {
             placements,
             offers: Vec::new(),
             experiments: self.experiments.clone(),
+            elsewhere: Vec::new(),
             traits: Vec::new(),
             computed: Vec::new(),
             audiences: Vec::new(),
@@ -320,6 +343,7 @@ impl Workspace {
         self.placements.pack(&mut bytes);
         self.offers.pack(&mut bytes);
         self.experiments.pack(&mut bytes);
+        self.elsewhere.pack(&mut bytes);
         put_bytes(&mut bytes, &edge);
         Ok(bytes)
     }
@@ -343,6 +367,7 @@ impl Workspace {
             placements: Pack::unpack(&mut from),
             offers: Pack::unpack(&mut from),
             experiments: Pack::unpack(&mut from),
+            elsewhere: Pack::unpack(&mut from),
             traits: Vec::new(),
             computed: Vec::new(),
             audiences: Vec::new(),
@@ -387,6 +412,27 @@ impl Workspace {
     pub fn offer_at(&self, key: &str) -> Option<u32> {
         let at = self.offers.binary_search_by(|offer| offer.key.as_str().cmp(key)).ok()?;
         u32::try_from(at).ok()
+    }
+
+    /// The index of an offer that a page shows: those that are placed elsewhere come after the
+    /// workspace's own.
+    pub fn shown_at(&self, key: &str) -> Option<u32> {
+        self.offer_at(key).or_else(|| {
+            let at = self.elsewhere.iter().position(|(other, _)| other == key)?;
+            u32::try_from(self.offers.len().saturating_add(at)).ok()
+        })
+    }
+
+    /// The exclusion group of an offer that a page shows, by [`Workspace::shown_at`].
+    pub fn exclusion_at(&self, at: u32) -> Option<&String> {
+        let at = usize::try_from(at).ok()?;
+        match self.offers.get(at) {
+            Some(offer) => offer.exclusion.as_ref(),
+            None => {
+                let (_, group) = self.elsewhere.get(at.checked_sub(self.offers.len())?)?;
+                Some(group)
+            }
+        }
     }
 
     /// An experiment by index.

@@ -68,7 +68,8 @@ export async function decide(placement: string, trace: boolean): Promise<Decisio
 export const UNAVAILABLE = "unavailable";
 
 export function unavailable(placement: string): Decision {
-  const empty = { content: [], trace: [], language: "", workspace: "", decision: "" };
+  const none = { content: [], exposures: [], trace: [] };
+  const empty = { ...none, language: "", workspace: "", decision: "" };
   return readable({ placement, offer: null, variant: null, reason: UNAVAILABLE, ...empty });
 }
 

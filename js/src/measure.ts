@@ -4,12 +4,15 @@
 import { allows } from "./consent.ts";
 import { add } from "./queue.ts";
 import { clear, placements } from "./render.ts";
+import type { Exposure } from "./types.gen.ts";
 
 const SEEN_RATIO = 0.5;
 const SEEN_MS = 1_000;
 
 /** Decisions that were seen. */
 const seen = new Set<string>();
+/** Variants behind what stands in the page, not reported yet. */
+const exposures: Exposure[] = [];
 const timers = new Map<Element, ReturnType<typeof setTimeout>>();
 const observer =
   "IntersectionObserver" in window
@@ -21,12 +24,24 @@ export function startMeasuring(): void {
   document.addEventListener("visibilitychange", watch);
 }
 
+/** Notes which experiments decided about a placement, where the page has it: also where they left
+ *  it empty, or the variants could not be compared. */
+export function expose(decision: { placement: string; exposures: Exposure[] }): void {
+  if (placements(decision.placement).length) exposures.push(...decision.exposures);
+  watch();
+}
+
 /** Watches every offer in the page that was not seen yet. */
 export function watch(): void {
   for (const timer of timers.values()) clearTimeout(timer);
   timers.clear();
   observer?.disconnect();
   if (!allows("measure") || document.visibilityState !== "visible") return;
+  // The edge counts each once per session.
+  for (const { experiment, variant } of exposures.splice(0)) {
+    const properties = { experiment_id: experiment, variation_id: variant };
+    add({ type: "track", event: "Experiment Viewed", properties });
+  }
   for (const element of placements()) {
     const { selvedgeOffer, selvedgeDecision } = element.dataset;
     if (!selvedgeOffer || seen.has(selvedgeDecision ?? "")) continue;

@@ -24,7 +24,7 @@ import {
   UNAVAILABLE,
   unavailable,
 } from "./decide.ts";
-import { startMeasuring, watch } from "./measure.ts";
+import { expose, startMeasuring, watch } from "./measure.ts";
 import { add, consentSettled, drop, flush, startQueue } from "./queue.ts";
 import { clear, placements, show } from "./render.ts";
 import { BASE, readState } from "./state.ts";
@@ -144,7 +144,7 @@ function forget(): void {
 function place(decision: Decision): Decision {
   if (decision.reason === UNAVAILABLE) return decision;
   for (const element of placements(decision.placement)) show(element, decision);
-  watch();
+  expose(decision);
   return decision;
 }
 
@@ -203,7 +203,10 @@ async function start(stub: Stub | undefined): Promise<void> {
   hearPlatforms();
   addEventListener("load", hearPlatforms);
   await startConsent(state?.consent, consentChanged, otherTabChangedIdentity);
-  for (const decision of state?.decisions ?? []) tell("decision", decision);
+  for (const decision of state?.decisions ?? []) {
+    tell("decision", decision);
+    expose(decision);
+  }
   watch();
   stub?.open();
   tell("ready", null);

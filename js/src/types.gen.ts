@@ -43,6 +43,17 @@ export type PageImage = {
   url: string,
 };
 
+export type Exposure = {
+  /**
+   * The experiment's name; that of a holdout begins with `holdout.`.
+   */
+  experiment: string,
+  /**
+   * The variant's name.
+   */
+  variant: string,
+};
+
 export type PageDecision = {
   /**
    * Which placement.
@@ -64,6 +75,10 @@ export type PageDecision = {
    * Names the decision in impressions and clicks.
    */
   decision: string,
+  /**
+   * The experiments that decided what stands there.
+   */
+  exposures: Array<Exposure>,
 };
 
 export type PageState = {
@@ -163,6 +178,10 @@ export type Decision = {
    * The workspace's version.
    */
   workspace: string,
+  /**
+   * The experiments that decided what stands there.
+   */
+  exposures: Array<Exposure>,
   /**
    * Why each offer won or lost, where asked for.
    */

@@ -13,6 +13,7 @@ pub mod cel;
 mod conditions;
 mod content;
 mod experiments;
+mod fallbacks;
 mod mistake;
 mod names;
 mod offers;
@@ -116,6 +117,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     };
     let mut drafts = offers::read(reader, &fields, &frame, &mut conditions);
     drafts.sort_by(|a, b| a.key.cmp(&b.key));
+    fallbacks::check(reader, &drafts);
     let budgets = drafts.iter_mut().filter_map(|draft| draft.budget.take()).collect();
     let placements = rank(&placements, &drafts, &mut conditions);
     let mut compiled = conditions.finish();
@@ -131,6 +133,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         placements,
         offers,
         experiments,
+        elsewhere: Vec::new(),
         languages,
         consent,
         identity,
@@ -142,7 +145,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
 /// The placements, each with its offers by rank: priority from the highest down, then key.
 fn rank(
     placements: &BTreeMap<String, Where>,
-    drafts: &[Draft],
+    drafts: &[Draft<'_>],
     conditions: &mut Conditions<'_>,
 ) -> Vec<Placement> {
     let mut members: BTreeMap<&str, Vec<(usize, &Draft)>> = BTreeMap::new();
@@ -165,7 +168,11 @@ fn rank(
 }
 
 /// The offers with their slots, checked against what their conditions turned out to read.
-fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft>, compiled: &Compiled<'a>) -> Vec<Offer> {
+fn settle<'a>(
+    reader: &mut Reader<'a>,
+    drafts: Vec<Draft<'_>>,
+    compiled: &Compiled<'a>,
+) -> Vec<Offer> {
     let free = compiled.contextual_slots();
     let public: BTreeSet<Slot> = compiled.public_slots();
     let slots = compiled.profile_slots();
@@ -195,6 +202,7 @@ fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft>, compiled: &Compiled<'
             caps: draft.caps,
             cool_down_ms: draft.cool_down_ms,
             rank: draft.rank,
+            fallback: draft.fallback.map(|(key, _)| key),
             exclusion: draft.exclusion,
             repeats: draft.repeats,
             experiment,

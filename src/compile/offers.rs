@@ -20,7 +20,7 @@ use crate::rule::RuleId;
 use crate::workspace::Where;
 
 /// An offer whose contents do not know their slots yet.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
     pub key: String,
     pub placements: Vec<String>,
     pub rule: RuleId,
@@ -32,6 +32,7 @@ pub(super) struct Draft {
     pub caps: Vec<Cap>,
     pub cool_down_ms: Option<i64>,
     pub budget: Option<Budget>,
+    pub fallback: Option<(String, Node<'a>)>,
     pub rank: Option<RuleId>,
     pub exclusion: Option<String>,
     pub repeats: bool,
@@ -88,11 +89,11 @@ pub(super) fn read<'a>(
     workspace: &Fields<'a>,
     frame: &Frame<'_>,
     conditions: &mut Conditions<'a>,
-) -> Vec<Draft> {
+) -> Vec<Draft<'a>> {
     let Some(node) = workspace.get("offers") else { return Vec::new() };
     let message = format!("a workspace has at most {} offers", limits::OFFERS);
     let entries = reader.map(node, 0..=limits::OFFERS, "too_many_offers", message);
-    let drafts: Vec<Draft> = entries
+    let drafts: Vec<Draft<'a>> = entries
         .into_iter()
         .filter_map(|entry| read_one(reader, &entry, frame, conditions))
         .collect();
@@ -103,7 +104,7 @@ pub(super) fn read<'a>(
     drafts
 }
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "placements",
     "when",
     "purpose",
@@ -118,6 +119,7 @@ const FIELDS: [&str; 16] = [
     "caps",
     "coolDown",
     "budget",
+    "fallback",
     "schedule",
     "content",
 ];
@@ -133,7 +135,7 @@ fn read_one<'a>(
     entry: &Entry<'a>,
     frame: &Frame<'_>,
     conditions: &mut Conditions<'a>,
-) -> Option<Draft> {
+) -> Option<Draft<'a>> {
     names::check_key(reader, entry, "an offer");
     let fields = reader.fields(&entry.node, &FIELDS)?;
     let purpose = purpose(reader, &fields, frame.never);
@@ -157,6 +159,8 @@ fn read_one<'a>(
         contextual_mistake(reader, &fields, "coolDown", "remembers what the visitor closed");
     }
     let budget = fields.get("budget").and_then(|node| budgets::read(reader, node, entry.name));
+    let fallback =
+        fields.get("fallback").and_then(|node| Some((reader.text(node)?.to_owned(), node.clone())));
     let schedule = fields.get("schedule").and_then(|node| schedule::read(reader, node));
     let content = fields
         .need(reader, "content")
@@ -194,6 +198,7 @@ fn read_one<'a>(
         caps,
         cool_down_ms,
         budget,
+        fallback,
         rank,
         exclusion,
         repeats,

@@ -31,6 +31,8 @@ pub enum Code {
     CoolingDown,
     /// Shown often enough.
     Capped(usize),
+    /// All people together saw it often enough.
+    BudgetSpent,
     /// Another placement of the page has it.
     OnPageAlready,
     /// The page shows another offer of its exclusion group.
@@ -42,6 +44,15 @@ pub enum Code {
 }
 
 impl Code {
+    /// Whether the offer was meant for this visitor, but not now or not again: then its fallback
+    /// stands in for it.
+    pub fn holds_back(self) -> bool {
+        matches!(
+            self,
+            Self::OutOfSchedule | Self::CoolingDown | Self::Capped(_) | Self::BudgetSpent
+        )
+    }
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +67,7 @@ impl Code {
             Self::OutOfSchedule => "out_of_schedule",
             Self::CoolingDown => "cooling_down",
             Self::Capped(_) => "capped",
+            Self::BudgetSpent => "budget_spent",
             Self::OnPageAlready => "on_page_already",
             Self::Excluded => "excluded",
             Self::HeldOut => "held_out",
@@ -119,6 +131,14 @@ fn sentence(
             Some(cap) => format!("it reached its cap of {} {}", cap.max, cap.sentence()),
             None => "it reached a cap".to_owned(),
         },
+        Code::BudgetSpent => {
+            match workspace.budgets.iter().find(|budget| budget.offer == offer.key) {
+                Some(budget) => {
+                    format!("its budget of {} {} is spent", budget.max, budget.sentence())
+                }
+                None => "its budget is spent".to_owned(),
+            }
+        }
         Code::OnPageAlready => "another placement of this page shows it".to_owned(),
         Code::Excluded => "the page shows another offer of its exclusion group".to_owned(),
         Code::HeldOut => "this profile is held out, to measure what offers do".to_owned(),

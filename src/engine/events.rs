@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::exposing::{self, Refusal};
 use super::reading::stand;
 use super::{Answer, Body, Effect, Reply, Speaker, State, Turn};
 use crate::consent::{Effective, Measure, Permit, Personalise, Profiling, Store};
@@ -63,13 +64,14 @@ pub(super) fn take(
     let Some(store) = effective.permit::<Store>() else { return Ok(dropped(&events)) };
     let mut tally = Tally::default();
     let mut fresh = BTreeSet::new();
-    for event in events {
-        let key = event.key();
+    for mut event in events {
+        let mut key = event.key();
         if known.contains(&key) || !fresh.insert(key) {
             tally.duplicate = tally.duplicate.saturating_add(1);
             continue;
         }
-        let Some(permits) = Permits::of(&effective, &event) else {
+        let exposed = exposing::experiment(turn, &event);
+        let Some(permits) = Permits::of(&effective, &event, exposed.is_some()) else {
             tally.drop("no_consent");
             continue;
         };
@@ -80,6 +82,16 @@ pub(super) fn take(
                 "",
             ));
         }
+        if let (Some(index), Body::Live(profile)) = (exposed, &mut state.body) {
+            let unit = name.as_str();
+            match exposing::take(profile, turn, permits, &mut event, index, device, unit) {
+                Ok(()) => key = event.key(),
+                Err(refusal) => {
+                    tally.refuse(refusal);
+                    continue;
+                }
+            }
+        }
         state.name.get_or_insert_with(|| name.clone());
         fold(state, turn, store, permits, &event, key, device, &name, is_person);
         turn.effects.push(Effect::Remember(key, turn.now.plus_ms(REMEMBER_MS)));
@@ -89,19 +101,21 @@ pub(super) fn take(
     Ok(tally.reply())
 }
 
-/// What may be done with one event: profiling, or, for contacts with offers, measuring.
+/// What may be done with one event: profiling, or, for contacts with offers and for exposures,
+/// measuring.
 #[derive(Clone, Copy)]
-struct Permits<'e> {
-    profiling: Option<Permit<'e, Profiling>>,
-    personalise: Option<Permit<'e, Personalise>>,
+pub(super) struct Permits<'e> {
+    pub profiling: Option<Permit<'e, Profiling>>,
+    pub personalise: Option<Permit<'e, Personalise>>,
 }
 
 impl<'e> Permits<'e> {
-    fn of(effective: &'e Effective, event: &Event) -> Option<Self> {
+    fn of(effective: &'e Effective, event: &Event, is_exposure: bool) -> Option<Self> {
         let profiling = effective.permit::<Profiling>();
-        let allowed = match contact(event) {
-            Some(_) => effective.permit::<Measure>().is_some(),
-            None => profiling.is_some(),
+        let measures = is_exposure || contact(event).is_some();
+        let allowed = match measures {
+            true => effective.permit::<Measure>().is_some(),
+            false => profiling.is_some(),
         };
         allowed.then_some(Self { profiling, personalise: effective.permit::<Personalise>() })
     }
@@ -218,6 +232,13 @@ struct Tally {
 }
 
 impl Tally {
+    fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Known => self.duplicate = self.duplicate.saturating_add(1),
+            Refusal::Dropped(code) => self.drop(code),
+        }
+    }
+
     fn drop(&mut self, code: &str) {
         let count = self.dropped.entry(code.to_owned()).or_default();
         *count = count.saturating_add(1);

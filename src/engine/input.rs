@@ -80,6 +80,17 @@ pub struct Login {
     pub traits: BTreeMap<String, Value>,
 }
 
+/// What the host knows around a question: nothing of it belongs to a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circumstances {
+    /// Offers whose budget is spent, by index, sorted.
+    pub spent: Vec<u32>,
+    /// Offers that the page shows already, by key.
+    pub shown: Vec<String>,
+    /// Variants that a preview forces: experiments and variants, by index.
+    pub forced: Vec<(u16, u16)>,
+}
+
 /// An input for one profile object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
@@ -178,6 +189,14 @@ pub enum Input {
     },
     /// The subject asks to be erased: here, and then at the central store.
     EraseEverywhere,
+    /// A question under circumstances. Changes nothing.
+    Under {
+        /// What the host knows.
+        circumstances: Circumstances,
+        /// One of [`Input::Decide`], [`Input::Slice`] and [`Input::Explain`]. A box, since an input
+        /// cannot hold itself.
+        question: Box<Input>,
+    },
 }
 
 /// Which placements a decide call is about.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Answer, Body, ConsentView, DeviceView, Explained, Exported, Page, Placements, ProfileView,
-    Reply, Speaker, State,
+    Answer, Body, Circumstances, ConsentView, DeviceView, Explained, Exported, Page, Placements,
+    ProfileView, Reply, Speaker, State,
 };
 use crate::consent::{Consent, Effective, Personalise};
 use crate::decide::{self, Decision, Request, Unit, View};
@@ -85,8 +85,8 @@ impl Standing<'_> {
     }
 
     /// What decisions look up by index.
-    fn known(&self, workspace: &Workspace) -> Known {
-        let mut known = Known::default();
+    fn known(&self, workspace: &Workspace, around: &Circumstances) -> Known {
+        let mut known = Known { spent: around.spent.clone(), ..Known::default() };
         for (offer, seen) in &self.profile.history {
             if let Some(at) = workspace.offer_at(offer) {
                 known.contacts.push(at, seen.iter().copied());
@@ -97,6 +97,12 @@ impl Standing<'_> {
         if self.effective.permit::<Personalise>().is_some() {
             known.variants = decide::settled(workspace, &self.profile.assignments);
             known.assigns = true;
+        }
+        if !around.forced.is_empty() {
+            let forced: BTreeMap<u16, u16> = around.forced.iter().copied().collect();
+            known.variants.retain(|(experiment, _)| !forced.contains_key(experiment));
+            known.variants.extend(forced);
+            known.variants.sort_unstable();
         }
         known
     }
@@ -118,6 +124,7 @@ impl Standing<'_> {
             contacts: &known.contacts,
             device: speaker.device,
             session_start,
+            spent: &known.spent,
             unit: Unit { name: name.map(ProfileName::as_str), known: &known.variants },
         }
     }
@@ -128,6 +135,7 @@ impl Standing<'_> {
 struct Known {
     contacts: Contacts,
     variants: Vec<(u16, u16)>,
+    spent: Vec<u32>,
     assigns: bool,
 }
 
@@ -161,63 +169,104 @@ fn names<'a>(workspace: &'a Workspace, placements: &'a Placements) -> Result<Vec
     }
 }
 
-fn decisions(
-    workspace: &Workspace,
-    view: &View<'_>,
-    placements: &[&str],
-    request: &Request,
-    now: Timestamp,
-    trace: bool,
-) -> Vec<Decision> {
-    let mut taken = Vec::new();
-    placements
-        .iter()
-        .map(|name| {
-            let decision = decide::decide(workspace, view, request, now, name, &taken, trace);
-            taken.extend(decision.offer.clone());
-            decision
-        })
-        .collect()
+/// A question and all that is known around it.
+pub(super) struct Frame<'a> {
+    pub state: &'a State,
+    pub workspace: &'a Workspace,
+    pub now: Timestamp,
+    pub around: &'a Circumstances,
 }
 
-pub(super) fn decide(
-    state: &State,
-    workspace: &Workspace,
-    now: Timestamp,
-    speaker: &Speaker,
-    placements: &Placements,
-    request: &Request,
-    trace: bool,
-) -> Answer {
-    let placements = names(workspace, placements)?;
-    let standing = match stand(state, workspace, now, speaker) {
-        Ok(standing) => standing,
-        Err(reply) => return Ok(reply),
-    };
-    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
-    let view = standing.view(now, &facts, &known, speaker);
-    let decisions = decisions(workspace, &view, &placements, request, now, trace);
-    Ok(Reply::Decisions(Page {
-        decisions,
-        assurance: standing.assurance,
-        consent: standing.consent_view(),
-        workspace: workspace.version.clone(),
-    }))
-}
+impl Frame<'_> {
+    fn decisions(
+        &self,
+        view: &View<'_>,
+        placements: &[&str],
+        request: &Request,
+        trace: bool,
+    ) -> Vec<Decision> {
+        let Self { workspace, now, .. } = *self;
+        let mut taken = self.around.shown.clone();
+        placements
+            .iter()
+            .map(|name| {
+                let decision = decide::decide(workspace, view, request, now, name, &taken, trace);
+                taken.extend(decision.offer.clone());
+                decision
+            })
+            .collect()
+    }
 
-pub(super) fn slice(
-    state: &State,
-    workspace: &Workspace,
-    now: Timestamp,
-    speaker: &Speaker,
-    request: &Request,
-) -> Answer {
-    let standing = match stand(state, workspace, now, speaker) {
-        Ok(standing) => standing,
-        Err(reply) => return Ok(reply),
-    };
-    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
-    Ok(Reply::Slice(Slice::cut(workspace, &standing.view(now, &facts, &known, speaker), now)))
+    pub fn decide(
+        &self,
+        speaker: &Speaker,
+        placements: &Placements,
+        request: &Request,
+        trace: bool,
+    ) -> Answer {
+        let Self { state, workspace, now, around } = *self;
+        let placements = names(workspace, placements)?;
+        let standing = match stand(state, workspace, now, speaker) {
+            Ok(standing) => standing,
+            Err(reply) => return Ok(reply),
+        };
+        let facts = standing.facts(workspace, now, request);
+        let known = standing.known(workspace, around);
+        let view = standing.view(now, &facts, &known, speaker);
+        Ok(Reply::Decisions(Page {
+            decisions: self.decisions(&view, &placements, request, trace),
+            assurance: standing.assurance,
+            consent: standing.consent_view(),
+            workspace: workspace.version.clone(),
+        }))
+    }
+
+    pub fn slice(&self, speaker: &Speaker, request: &Request) -> Answer {
+        let Self { state, workspace, now, around } = *self;
+        let standing = match stand(state, workspace, now, speaker) {
+            Ok(standing) => standing,
+            Err(reply) => return Ok(reply),
+        };
+        let facts = standing.facts(workspace, now, request);
+        let known = standing.known(workspace, around);
+        let view = standing.view(now, &facts, &known, speaker);
+        Ok(Reply::Slice(Slice::cut(workspace, &view, now)))
+    }
+
+    pub fn explain(&self, speaker: &Speaker, placements: &Placements, request: &Request) -> Answer {
+        let Self { state, workspace, now, around } = *self;
+        let placements = names(workspace, placements)?;
+        let standing = match stand(state, workspace, now, speaker) {
+            Ok(standing) => standing,
+            Err(reply) => return Ok(reply),
+        };
+        let facts = standing.facts(workspace, now, request);
+        let known = standing.known(workspace, around);
+        let view = standing.view(now, &facts, &known, speaker);
+        let decisions = self.decisions(&view, &placements, request, true);
+        let profile = standing.profile;
+        let traits = profile.traits.iter();
+        let computed = workspace.computed.iter().filter(|decl| !decl.name.is_empty());
+        let known = ProfileView {
+            profile: state.name.clone(),
+            assurance: standing.assurance,
+            traits: traits
+                .filter_map(|(name, known)| Some((name.clone(), known.value.clone()?)))
+                .collect(),
+            computed: computed
+                .filter_map(|decl| Some((decl.name.clone(), decide::computed(decl, profile, now)?)))
+                .collect::<BTreeMap<_, _>>(),
+            audiences: decide::audiences(workspace, &view),
+            devices: profile.devices.values().map(device_view).collect(),
+            claims: profile.claims.keys().cloned().collect(),
+            consent: standing.consent_view(),
+        };
+        Ok(Reply::Explained(Box::new(Explained {
+            profile: known,
+            decisions,
+            workspace: workspace.version.clone(),
+        })))
+    }
 }
 
 pub(super) fn consent(
@@ -230,46 +279,6 @@ pub(super) fn consent(
         Ok(standing) => Reply::Consent(standing.consent_view()),
         Err(reply) => reply,
     })
-}
-
-pub(super) fn explain(
-    state: &State,
-    workspace: &Workspace,
-    now: Timestamp,
-    speaker: &Speaker,
-    placements: &Placements,
-    request: &Request,
-) -> Answer {
-    let placements = names(workspace, placements)?;
-    let standing = match stand(state, workspace, now, speaker) {
-        Ok(standing) => standing,
-        Err(reply) => return Ok(reply),
-    };
-    let (facts, known) = (standing.facts(workspace, now, request), standing.known(workspace));
-    let view = standing.view(now, &facts, &known, speaker);
-    let decisions = decisions(workspace, &view, &placements, request, now, true);
-    let profile = standing.profile;
-    let traits = profile.traits.iter();
-    let computed = workspace.computed.iter().filter(|decl| !decl.name.is_empty());
-    let known = ProfileView {
-        profile: state.name.clone(),
-        assurance: standing.assurance,
-        traits: traits
-            .filter_map(|(name, known)| Some((name.clone(), known.value.clone()?)))
-            .collect(),
-        computed: computed
-            .filter_map(|decl| Some((decl.name.clone(), decide::computed(decl, profile, now)?)))
-            .collect::<BTreeMap<_, _>>(),
-        audiences: decide::audiences(workspace, &view),
-        devices: profile.devices.values().map(device_view).collect(),
-        claims: profile.claims.keys().cloned().collect(),
-        consent: standing.consent_view(),
-    };
-    Ok(Reply::Explained(Box::new(Explained {
-        profile: known,
-        decisions,
-        workspace: workspace.version.clone(),
-    })))
 }
 
 fn device_view(link: &DeviceLink) -> DeviceView {

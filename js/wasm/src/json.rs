@@ -26,6 +26,15 @@ pub fn decision(decision: &Decision) -> String {
     out.close(']');
     out.text("language", &decision.language);
     out.text("workspace", &decision.workspace);
+    out.name("exposures");
+    out.open('[');
+    for one in &decision.exposures {
+        out.open('{');
+        out.text("experiment", &one.experiment);
+        out.text("variant", &one.variant);
+        out.close('}');
+    }
+    out.close(']');
     out.name("trace");
     out.open('[');
     for one in &decision.trace {
@@ -110,7 +119,7 @@ impl Writer {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use selvedge::decide::{ContentField, OfferTrace};
+    use selvedge::decide::{ContentField, Exposure, OfferTrace};
 
     use super::*;
 
@@ -135,12 +144,17 @@ mod tests {
             ],
             language: "en".into(),
             workspace: "[".into(),
+            exposures: vec![
+                Exposure { experiment: "copy".into(), variant: "\"short\"".into() },
+                Exposure { experiment: "holdout.all".into(), variant: "shown".into() },
+            ],
             trace: vec![OfferTrace { offer: "a".into(), code: "b".into(), sentence: ":".into() }],
         };
         let empty = Decision {
             offer: None,
             variant: Some("{".into()),
             content: Vec::new(),
+            exposures: Vec::new(),
             trace: Vec::new(),
             ..full.clone()
         };

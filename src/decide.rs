@@ -23,6 +23,7 @@ use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
 use exposure::Missed;
 
+pub use content::fill;
 pub use exposure::Exposure;
 pub use reason::Code;
 
@@ -177,10 +178,19 @@ pub fn facts(
 
 /// Sets what the request and the clock say.
 pub fn set_request(facts: &mut Facts, workspace: &Workspace, request: &Request, now: Timestamp) {
+    set_fields(facts, workspace, now, |name| request.0.get(name).map_or("", String::as_str));
+}
+
+/// The same of a request whose fields are found by name; what is unknown is an empty text.
+pub fn set_fields<'r>(
+    facts: &mut Facts,
+    workspace: &Workspace,
+    now: Timestamp,
+    find: impl Fn(&str) -> &'r str,
+) {
     facts.set_now(&workspace.rules, now.0);
     for field in &workspace.request {
-        let text = request.0.get(&field.name).map_or("", String::as_str);
-        facts.set_text(&workspace.rules, field.slot, text);
+        facts.set_text(&workspace.rules, field.slot, find(&field.name));
     }
 }
 
@@ -327,6 +337,17 @@ pub fn choose_and_trace(
     Case { workspace, view, now, taken, scratch: judge, missed }.all(placement, search, codes)
 }
 
+/// The experiments that decided the choice just made with `work`, each with its variant, by index.
+pub fn exposed(
+    workspace: &Workspace,
+    view: &View<'_>,
+    chosen: Option<Chosen>,
+    work: &mut Work,
+) -> Vec<(u16, u16)> {
+    let shown = chosen.and_then(|chosen| Some((chosen, offer(workspace, chosen.offer)?)));
+    exposure::of(workspace, view, shown, &work.missed, &mut work.judge)
+}
+
 /// Decides one placement. `taken` are offers that the page shows already.
 pub fn decide(
     workspace: &Workspace,
@@ -368,16 +389,18 @@ pub fn decide(
             decision.trace.push(reason::trace(workspace, view, offer, code, winner));
         }
     }
-    let shown = chosen.zip(winner);
-    decision.exposures = exposure::of(workspace, view, shown, &work.missed, &mut work.judge);
+    let exposed = exposed(workspace, view, chosen, &mut work);
+    decision.exposures = exposure::named(workspace, &exposed);
     if let (Some(offer), Some(chosen)) = (winner, chosen) {
         "won".clone_into(&mut decision.reason);
         decision.decision = name(workspace, placement, &offer.key, now);
         decision.offer = Some(offer.key.clone());
-        decision.variant = variant_name(workspace, offer, chosen.variant);
-        if let Some(content) = offer.content_for(chosen.variant, request.language()) {
-            decision.language.clone_from(&content.language);
-            decision.content = content::fill(content, view.facts);
+        decision.variant = variant_name(workspace, offer, chosen.variant).map(str::to_owned);
+        if let Some((language, fields)) = offer.contents(chosen.variant).pick(request.language()) {
+            language.clone_into(&mut decision.language);
+            fill(fields, view.facts, |name, kind, text| {
+                decision.content.push(ContentField { name: name.to_owned(), kind, text });
+            });
         }
     }
     decision
@@ -387,13 +410,18 @@ fn offer(workspace: &Workspace, at: u32) -> Option<&Offer> {
     workspace.offers.get(usize::try_from(at).ok()?)
 }
 
-fn variant_name(workspace: &Workspace, offer: &Offer, variant: Option<u16>) -> Option<String> {
+/// The name of an offer's variant.
+pub fn variant_name<'w>(
+    workspace: &'w Workspace,
+    offer: &Offer,
+    variant: Option<u16>,
+) -> Option<&'w str> {
     let experiment = workspace.experiment(offer.experiment.as_ref()?.experiment)?;
-    experiment.variants.get(usize::from(variant?)).cloned()
+    experiment.variants.get(usize::from(variant?)).map(String::as_str)
 }
 
 /// A decision's id: what was decided, when. It names nobody.
-fn name(workspace: &Workspace, placement: &str, offer: &str, now: Timestamp) -> String {
+pub fn name(workspace: &Workspace, placement: &str, offer: &str, now: Timestamp) -> String {
     let mut text = String::with_capacity(96);
     for part in [workspace.version.as_str(), placement, offer] {
         text.push_str(part);

@@ -1,6 +1,7 @@
 //! Offers: content for placements, with schedule, caps and rank. It must never know how an offer is
 //! shown, and never let a value become markup: content is typed text and links.
 
+mod content;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +11,10 @@ use crate::experiment;
 use crate::ids::DeviceId;
 use crate::pack::{Pack, Reader, pack_struct, pack_words};
 use crate::profile::{Contact, Seen};
-use crate::rule::{RuleId, Slot};
+use crate::rule::RuleId;
 use crate::time::Timestamp;
 
+pub use content::{Content, Contents, Field, FieldKind, Fields, Part, Template};
 pub use schedule::{Schedule, WeeklyWindow};
 
 /// How sure we are of who is in front of the screen.
@@ -99,87 +101,6 @@ pack_words!(Per { Person, Device });
 pack_words!(Window { Session, Day, Week, Ever });
 pack_struct!(Cap { per, window, on, max });
 
-/// A piece of a text field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Text as it stands.
-    Text(String),
-    /// The value of a public trait; where it is missing, the text after `|`.
-    Value(Slot, String),
-}
-
-impl Pack for Part {
-    fn pack(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(text) => (false, text.clone()).pack(out),
-            Self::Value(slot, fallback) => {
-                (true, fallback.clone()).pack(out);
-                slot.pack(out);
-            }
-        }
-    }
-
-    fn unpack(from: &mut Reader<'_>) -> Self {
-        match <(bool, String)>::unpack(from) {
-            (false, text) => Self::Text(text),
-            (true, fallback) => Self::Value(Slot::unpack(from), fallback),
-        }
-    }
-}
-
-/// A text with places for values.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Template(pub Vec<Part>);
-
-impl Pack for Template {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.0.pack(out);
-    }
-
-    fn unpack(from: &mut Reader<'_>) -> Self {
-        Self(Pack::unpack(from))
-    }
-}
-
-/// What a content field may hold; it decides how the value is escaped where it lands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum FieldKind {
-    /// Text, never markup.
-    Text,
-    /// A path on this site, or an https address on an allowed host; checked when published.
-    Link,
-    /// The same for an image.
-    Image,
-}
-
-pack_words!(FieldKind { Text, Link, Image });
-
-/// One field of an offer's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// `headline`, `body`, `cta`, `href`, ...
-    pub name: String,
-    /// What it may hold.
-    pub kind: FieldKind,
-    /// Its text.
-    pub text: Template,
-}
-
-pack_struct!(Field { name, kind, text });
-
-/// Content in one language.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// Language tag, lower-case.
-    pub language: String,
-    /// Fields, in the order of the source.
-    pub fields: Vec<Field>,
-}
-
-pack_struct!(Content { language, fields });
-
 /// A profile's contacts with offers, by the offer's index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contacts {
@@ -220,7 +141,7 @@ pub enum Arm {
     /// Not shown: the control that the others are compared with.
     Nothing,
     /// With this content, the default language first.
-    Content(Vec<Content>),
+    Content(Contents),
 }
 
 impl Pack for Arm {
@@ -302,7 +223,7 @@ pub struct Offer {
     /// Holdouts whose members never see it: indices of experiments.
     pub holdouts: Vec<u16>,
     /// What it says, the default language first.
-    pub content: Vec<Content>,
+    pub content: Contents,
 }
 
 pack_struct!(Offer {
@@ -366,27 +287,12 @@ impl Offer {
         })
     }
 
-    /// The content for a variant and a language: the tag, then the tag without its last part, and
-    /// so on (RFC 4647, section 3.4), then the default.
-    pub fn content_for(&self, variant: Option<u16>, language: &str) -> Option<&Content> {
-        let contents = match self.arm(variant) {
+    /// The contents for a variant.
+    pub fn contents(&self, variant: Option<u16>) -> &Contents {
+        match self.arm(variant) {
             Some(Arm::Content(contents)) => contents,
             _ => &self.content,
-        };
-        let wanted = language.to_ascii_lowercase();
-        let mut tag = Some(wanted.as_str());
-        while let Some(wanted) = tag {
-            if let Some(content) = contents.iter().find(|content| content.language == wanted) {
-                return Some(content);
-            }
-            let shorter = wanted.rsplit_once('-').map(|(shorter, _)| shorter);
-            // A part of one letter says what the next one is, so it goes with it.
-            tag = shorter.map(|tag| match tag.rsplit_once('-') {
-                Some((before, last)) if last.len() == 1 => before,
-                _ => tag,
-            });
         }
-        contents.first()
     }
 
     /// What the offer is in a variant.

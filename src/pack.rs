@@ -31,6 +31,11 @@ impl<'a> Reader<'a> {
         (!self.failed && self.rest.is_empty()).then_some(value)
     }
 
+    /// Whether all was read.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Something was wrong: whatever else is read is nothing.
     pub fn fail(&mut self) {
         self.failed = true;
@@ -360,6 +365,9 @@ impl Pack for EventKey {
     }
 }
 
+/// What stands before a packed list; before a single value stands which kind it is, or a bool.
+pub(crate) const LIST_TAG: u8 = 7;
+
 impl Pack for Value {
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
@@ -385,7 +393,7 @@ impl Pack for Value {
                 v.pack(out);
             }
             Self::List(v) => {
-                out.push(7);
+                out.push(LIST_TAG);
                 // A list within a list is none that a trait may hold.
                 let flat: Vec<&Value> =
                     v.iter().filter(|one| !matches!(one, Self::List(_))).collect();
@@ -405,7 +413,7 @@ impl Pack for Value {
             4 => Self::String(String::unpack(from)),
             5 => Self::Timestamp(from.int()),
             6 => Self::Duration(from.int()),
-            7 => {
+            LIST_TAG => {
                 let entry = |from: &mut Reader<'_>| match from.rest.first() {
                     Some(0..=6) => Self::unpack(from),
                     _ => {

@@ -50,6 +50,7 @@ pub use facts::Facts;
 pub use image::Span;
 use image::{Column, Image, Node, Op};
 use index::{Index, Symbols};
+pub(crate) use operators::format_int;
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};
 

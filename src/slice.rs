@@ -35,7 +35,8 @@ pub struct Slice {
     pub assurance: Assurance,
     /// The purposes that are allowed.
     pub allowed: PurposeSet,
-    /// Public values, and what the edge answered in place of private conditions and formulas.
+    /// Public values, and what the edge answered in place of private conditions and formulas; by
+    /// slot, ascending.
     pub values: Vec<(Slot, Value)>,
     /// Variants that the edge assigned, by the experiment's index, sorted.
     pub variants: Vec<(u16, u16)>,
@@ -72,6 +73,7 @@ impl Slice {
         for (rule, slot, kind) in workspace.answered() {
             values.push((slot, answer(workspace, view, rule, kind, &mut scratch)));
         }
+        values.sort_by_key(|(slot, _)| *slot);
         let mut variants = Vec::new();
         let mut contacts = Contacts::default();
         let mut spent = Vec::new();
@@ -130,35 +132,7 @@ impl Slice {
         from.finish(slice)
     }
 
-    /// Puts the slice's values where conditions find them.
-    pub fn set_facts(&self, workspace: &Workspace, facts: &mut Facts) {
-        for (slot, value) in &self.values {
-            facts.set(&workspace.rules, *slot, value);
-        }
-    }
-
-    /// Whether the slice may still be used, and with this workspace.
-    pub fn is_fresh(&self, workspace: &Workspace, now: Timestamp) -> bool {
-        now < self.expires && self.workspace == workspace.version
-    }
-
-    /// What a decision looks at.
-    pub fn view<'a>(&'a self, facts: &'a Facts) -> View<'a> {
-        View {
-            facts,
-            allowed: self.allowed,
-            assurance: self.assurance,
-            contacts: &self.contacts,
-            device: Some(HERE),
-            session_start: self.session_start,
-            spent: &self.spent,
-            unit: Unit { name: self.unit.as_deref(), known: &self.variants },
-        }
-    }
-
-    /// Decides a placement in the page: the same evaluator, the same order. `workspace` is the
-    /// page's part. A slice that expired or belongs to another workspace decides nothing: reason
-    /// `stale_slice`.
+    /// Decides a placement as a page does: with its part of the workspace, from the slice's bytes.
     pub fn decide(
         &self,
         workspace: &Workspace,
@@ -168,19 +142,110 @@ impl Slice {
         taken: &[String],
         trace: bool,
     ) -> Decision {
-        let mut facts = Facts::new(&workspace.rules);
-        decide::set_request(&mut facts, workspace, request, now);
-        self.set_facts(workspace, &mut facts);
-        let view = self.view(&facts);
-        let fresh = self.is_fresh(workspace, now);
+        let mut resident = Resident::new(workspace);
+        let fresh = resident.read(workspace, &self.to_bytes()) && now < resident.expires;
         let known = if fresh { placement } else { "" };
+        decide::set_request(&mut resident.facts, workspace, request, now);
+        let view = resident.view();
         let mut decision =
             decide::decide(workspace, &view, request, now, known, taken, trace && fresh);
         if !fresh {
             placement.clone_into(&mut decision.placement);
-            "stale_slice".clone_into(&mut decision.reason);
+            STALE.clone_into(&mut decision.reason);
         }
         decision
+    }
+}
+
+/// The reason of a decision from a slice that expired, or that belongs to another workspace.
+pub const STALE: &str = "stale_slice";
+
+/// A slice as it stays in memory between decisions, its values where conditions find them. It
+/// belongs to the workspace that it was made for.
+#[derive(Debug, Default)]
+pub struct Resident {
+    /// Values; the host sets request and time.
+    pub facts: Facts,
+    /// Not to be used from here on.
+    pub expires: Timestamp,
+    assurance: Assurance,
+    allowed: PurposeSet,
+    variants: Vec<(u16, u16)>,
+    contacts: Contacts,
+    session_start: Option<Timestamp>,
+    spent: Vec<u32>,
+    unit: Option<String>,
+}
+
+impl Resident {
+    /// Holds nothing, and allows nothing.
+    pub fn new(workspace: &Workspace) -> Self {
+        Self { facts: Facts::new(&workspace.rules), ..Self::default() }
+    }
+
+    /// Takes a slice in, over what was there. False where the bytes are none, or belong to another
+    /// workspace: then it allows nothing.
+    pub fn read(&mut self, workspace: &Workspace, bytes: &[u8]) -> bool {
+        let mut from = Reader::new(bytes);
+        let known = u16::unpack(&mut from) == SLICE_FORMAT && from.text() == workspace.version;
+        if !known {
+            from.fail();
+        }
+        self.expires = Pack::unpack(&mut from);
+        self.assurance = Pack::unpack(&mut from);
+        self.allowed = Pack::unpack(&mut from);
+        self.read_values(workspace, &mut from);
+        self.variants = Pack::unpack(&mut from);
+        self.contacts = Pack::unpack(&mut from);
+        self.session_start = Pack::unpack(&mut from);
+        self.spent = Pack::unpack(&mut from);
+        self.read_unit(&mut from);
+        let read = from.finish(()).is_some();
+        if !read {
+            self.allowed = PurposeSet::NONE;
+            self.expires = Timestamp(i64::MIN);
+        }
+        read
+    }
+
+    fn read_values(&mut self, workspace: &Workspace, from: &mut Reader<'_>) {
+        let rules = &workspace.rules;
+        let mut next = 0;
+        for _ in 0..from.len() {
+            let Slot(slot) = Pack::unpack(from);
+            if slot < next {
+                return from.fail();
+            }
+            (next..slot).for_each(|other| self.facts.clear(rules, Slot(other)));
+            self.facts.read(rules, Slot(slot), from);
+            next = slot.saturating_add(1);
+        }
+        self.facts.clear_from(rules, next);
+    }
+
+    /// Over the memory of the one before.
+    fn read_unit(&mut self, from: &mut Reader<'_>) {
+        if !bool::unpack(from) {
+            self.unit = None;
+            return;
+        }
+        let unit = self.unit.get_or_insert_default();
+        unit.clear();
+        unit.push_str(from.text());
+    }
+
+    /// What a decision looks at.
+    pub fn view(&self) -> View<'_> {
+        View {
+            facts: &self.facts,
+            allowed: self.allowed,
+            assurance: self.assurance,
+            contacts: &self.contacts,
+            device: Some(HERE),
+            session_start: self.session_start,
+            spent: &self.spent,
+            unit: Unit { name: self.unit.as_deref(), known: &self.variants },
+        }
     }
 }
 

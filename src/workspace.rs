@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
 use crate::offer::Offer;
-use crate::pack::{Pack, Reader, pack_struct, pack_words, put_bytes};
+#[cfg(feature = "keys")]
+use crate::pack::put_bytes;
+use crate::pack::{Pack, Reader, pack_struct, pack_words};
 use crate::rule::{GroupId, Kind, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.

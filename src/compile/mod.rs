@@ -32,7 +32,7 @@ use content::{DraftContent, Piece};
 use offers::{Draft, DraftArm, Frame};
 use reader::{Node, Reader};
 
-use crate::offer::{Arm, Content, Field, InExperiment, Offer, Part, Template};
+use crate::offer::{Arm, Content, Contents, Field, InExperiment, Offer, Part, Template};
 use crate::rule::{GroupId, RuleId, Slot};
 use crate::workspace::{Placement, Where, Workspace};
 
@@ -189,7 +189,7 @@ fn settle<'a>(
             experiment,
             arms: arms.into_iter().map(|arm| settle_arm(arm, &slots)).collect(),
         });
-        let content = draft.content.into_iter().map(|content| fill(content, &slots)).collect();
+        let content = settle_contents(draft.content, &slots);
         offers.push(Offer {
             key: draft.key,
             rule: draft.rule,
@@ -217,10 +217,13 @@ fn settle_arm(arm: DraftArm, slots: &BTreeMap<String, Slot>) -> Arm {
     match arm {
         DraftArm::Same => Arm::Same,
         DraftArm::Nothing => Arm::Nothing,
-        DraftArm::Content(contents) => {
-            Arm::Content(contents.into_iter().map(|content| fill(content, slots)).collect())
-        }
+        DraftArm::Content(contents) => Arm::Content(settle_contents(contents, slots)),
     }
+}
+
+fn settle_contents(drafts: Vec<DraftContent>, slots: &BTreeMap<String, Slot>) -> Contents {
+    let contents: Vec<Content> = drafts.into_iter().map(|draft| fill(draft, slots)).collect();
+    Contents::new(&contents)
 }
 
 fn fill(draft: DraftContent, slots: &BTreeMap<String, Slot>) -> Content {

@@ -1,28 +1,21 @@
 //! Filling content: values into typed texts. It must never escape, since only the place where a
 //! text lands knows how.
 
-use super::ContentField;
-use crate::offer::{Content, FieldKind, Part};
-use crate::rule::{Facts, Value};
+use crate::offer::{FieldKind, Fields};
+use crate::rule::{Facts, Value, format_int};
 
-/// The fields of a content with their values filled in.
-pub(super) fn fill(content: &Content, facts: &Facts) -> Vec<ContentField> {
-    content
-        .fields
-        .iter()
-        .map(|field| {
-            let mut text = String::new();
-            for part in &field.text.0 {
-                match part {
-                    Part::Text(literal) => text.push_str(literal),
-                    Part::Value(slot, fallback) => {
-                        push(&mut text, facts.get(*slot), fallback, field.kind);
-                    }
-                }
+/// Hands out the fields of a content, with their values filled in.
+pub fn fill(mut fields: Fields<'_>, facts: &Facts, mut put: impl FnMut(&str, FieldKind, String)) {
+    while let Some((name, kind, parts)) = fields.next_field() {
+        let mut text = String::new();
+        for _ in 0..parts {
+            match fields.next_part() {
+                (literal, None) => text.push_str(literal),
+                (fallback, Some(slot)) => push(&mut text, facts.get(slot), fallback, kind),
             }
-            ContentField { name: field.name.clone(), kind: field.kind, text }
-        })
-        .collect()
+        }
+        put(name, kind, text);
+    }
 }
 
 fn push(text: &mut String, value: Option<&Value>, fallback: &str, kind: FieldKind) {
@@ -50,7 +43,7 @@ fn show(value: &Value) -> Option<String> {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "true".to_owned(),
         Value::Bool(false) => "false".to_owned(),
-        Value::Int(int) => int.to_string(),
+        Value::Int(int) => format_int(*int),
         Value::Double(double) => money(*double)?,
         Value::Timestamp(ms) => day(*ms)?,
         _ => return None,
@@ -65,17 +58,17 @@ fn money(double: f64) -> Option<String> {
     }
     #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
     let cents = (double * 100.0).round() as i64;
-    let whole = (cents / 100).unsigned_abs();
-    let part = (cents % 100).unsigned_abs();
+    let whole = (cents / 100).abs();
+    let part = (cents % 100).abs();
     let sign = if cents < 0 { "-" } else { "" };
     let mut text = sign.to_owned();
-    text.push_str(&whole.to_string());
+    text.push_str(&format_int(whole));
     if part > 0 {
         text.push('.');
         if part < 10 {
             text.push('0');
         }
-        text.push_str(&part.to_string());
+        text.push_str(&format_int(part));
     }
     Some(text)
 }
@@ -86,10 +79,10 @@ fn day(ms: i64) -> Option<String> {
     if !(1_000..=9_999).contains(&year) {
         return None;
     }
-    let mut text = year.to_string();
+    let mut text = format_int(year);
     for part in [month, day] {
         text.push_str(if part < 10 { "-0" } else { "-" });
-        text.push_str(&part.to_string());
+        text.push_str(&format_int(part));
     }
     Some(text)
 }

@@ -40,14 +40,14 @@ impl Missed {
     }
 }
 
-/// The experiments behind a choice, by name.
+/// The experiments behind a choice, each with its variant, by index.
 pub(super) fn of(
     workspace: &Workspace,
     view: &View<'_>,
     chosen: Option<(Chosen, &Offer)>,
     missed: &[Missed],
     scratch: &mut Scratch,
-) -> Vec<Exposure> {
+) -> Vec<(u16, u16)> {
     let mut found: Vec<(u16, u16)> =
         missed.iter().map(|one| (one.experiment, one.variant)).collect();
     if let Some((chosen, offer)) = chosen {
@@ -60,10 +60,15 @@ pub(super) fn of(
     }
     found.sort_unstable();
     found.dedup_by_key(|(experiment, _)| *experiment);
-    let named = |(at, variant): (u16, u16)| {
-        let experiment = workspace.experiment(at)?;
-        let variant = experiment.variants.get(usize::from(variant))?;
+    found
+}
+
+/// The same by name.
+pub(super) fn named(workspace: &Workspace, found: &[(u16, u16)]) -> Vec<Exposure> {
+    let named = |(at, variant): &(u16, u16)| {
+        let experiment = workspace.experiment(*at)?;
+        let variant = experiment.variants.get(usize::from(*variant))?;
         Some(Exposure { experiment: experiment.name.clone(), variant: variant.clone() })
     };
-    found.into_iter().filter_map(named).collect()
+    found.iter().filter_map(named).collect()
 }

@@ -7,6 +7,7 @@ use super::number::{double_key, to_double, whole};
 use super::value::{Kind, Value};
 use super::version::Version;
 use super::{Rules, Slot};
+use crate::pack::{LIST_TAG, Reader};
 
 /// The segment of a missing value.
 pub(super) const MISSING: u32 = 0;
@@ -53,9 +54,31 @@ impl Facts {
     pub fn set(&mut self, rules: &Rules, slot: Slot, value: &Value) {
         let Some(kind) = rules.kind(slot) else { return };
         match (kind.entry(), value) {
-            (Some(kind), Value::List(entries)) => self.set_list(rules, slot, kind, entries),
+            (Some(kind), Value::List(entries)) => {
+                self.set_list(rules, slot, kind, entries.iter().filter_map(Scalar::of));
+            }
             _ => self.set_scalar(rules, slot, Scalar::of(value).and_then(|s| s.cast(kind))),
         }
+    }
+
+    /// The same as [`set`](Self::set) of a packed value, where it stands.
+    pub(crate) fn read(&mut self, rules: &Rules, slot: Slot, from: &mut Reader<'_>) {
+        let kind = rules.kind(slot);
+        let tag = from.byte();
+        if tag != LIST_TAG {
+            let scalar = Scalar::read(tag, from).and_then(|scalar| scalar.cast(kind?));
+            return self.set_scalar(rules, slot, scalar);
+        }
+        let entries = from.len();
+        let mut entries = (0..entries).map(|_| {
+            let tag = from.byte();
+            Scalar::read(tag, from)
+        });
+        match kind.and_then(Kind::entry) {
+            Some(kind) => self.set_list(rules, slot, kind, entries.by_ref().flatten()),
+            None => self.set_scalar(rules, slot, None),
+        }
+        entries.for_each(drop);
     }
 
     /// The same as [`set`](Self::set) of a text, without a [`Value`] made for it.
@@ -71,7 +94,12 @@ impl Facts {
 
     /// Forgets every value.
     pub fn clear_all(&mut self, rules: &Rules) {
-        for slot in (0..).take(self.values.len()) {
+        self.clear_from(rules, 0);
+    }
+
+    /// Forgets the values in this slot and all behind it.
+    pub fn clear_from(&mut self, rules: &Rules, first: u16) {
+        for slot in (0..).take(self.values.len()).skip(usize::from(first)) {
             self.clear(rules, Slot(slot));
         }
     }
@@ -127,7 +155,13 @@ impl Facts {
         }
     }
 
-    fn set_list(&mut self, rules: &Rules, slot: Slot, kind: Kind, entries: &[Value]) {
+    fn set_list<'a>(
+        &mut self,
+        rules: &Rules,
+        slot: Slot,
+        kind: Kind,
+        entries: impl Iterator<Item = Scalar<'a>>,
+    ) {
         let place = usize::from(slot.0);
         self.set_segment(slot.0, LIST);
         let Some(held) = self.values.get_mut(place) else { return };
@@ -138,7 +172,7 @@ impl Facts {
         let Some(Value::List(held)) = held else { return };
         segments.clear();
         let mut len = 0;
-        for entry in entries.iter().filter_map(|e| Scalar::of(e)?.cast(kind)) {
+        for entry in entries.filter_map(|entry| entry.cast(kind)) {
             let segment = rules.segment(slot.0, entry.key(rules));
             if !segments.contains(&segment) {
                 segments.push(segment);
@@ -154,6 +188,22 @@ impl Facts {
 }
 
 impl<'a> Scalar<'a> {
+    /// A packed value that is no list.
+    fn read(tag: u8, from: &mut Reader<'a>) -> Option<Self> {
+        Some(match tag {
+            0 | 1 => Self::Bool(tag == 1),
+            2 => Self::Int(from.int()),
+            3 => Self::Double(from.double()),
+            4 => Self::Text(from.text()),
+            5 => Self::Timestamp(from.int()),
+            6 => Self::Duration(from.int()),
+            _ => {
+                from.fail();
+                return None;
+            }
+        })
+    }
+
     fn of(value: &'a Value) -> Option<Self> {
         Some(match value {
             Value::Bool(v) => Self::Bool(*v),

@@ -346,7 +346,7 @@ fn parse_int(text: &str) -> Option<i64> {
 }
 
 /// Digits without the standard library's formatting, which is larger than this whole module.
-fn format_int(v: i64) -> String {
+pub(crate) fn format_int(v: i64) -> String {
     let mut rest = v.unsigned_abs();
     let mut text = String::new();
     loop {

@@ -9,12 +9,15 @@
 mod json;
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
-use selvedge::decide::Request;
-use selvedge::slice::Slice;
+use selvedge::decide::{self, Work};
+use selvedge::slice::{Resident, STALE};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
 use wasm_bindgen::prelude::wasm_bindgen;
+
+use json::Said;
 
 /// SAFETY: a page's Wasm runs on one thread and spawns none, which is all that this wrapper asks.
 #[cfg(target_family = "wasm")]
@@ -23,27 +26,42 @@ use wasm_bindgen::prelude::wasm_bindgen;
 static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
     unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
 
+/// A page loads one workspace, seldom a second: it is never given back, since the code for that
+/// would cost every visitor more than the memory costs the few.
 struct Page {
-    workspace: Option<Workspace>,
-    slice: Option<Slice>,
+    workspace: ManuallyDrop<Workspace>,
+    slice: Resident,
+    holds_slice: bool,
+    work: Work,
 }
 
 thread_local! {
-    static PAGE: RefCell<Page> = const { RefCell::new(Page { workspace: None, slice: None }) };
+    static PAGE: RefCell<Option<ManuallyDrop<Box<Page>>>> = const { RefCell::new(None) };
 }
 
 /// Calls do not nest, so the page is never taken; if it were, the answer would be the default one.
-fn with<T: Default>(act: impl FnOnce(&mut Page) -> T) -> T {
-    PAGE.with(|page| page.try_borrow_mut().map(|mut page| act(&mut page)).unwrap_or_default())
+fn with<T: Default>(act: impl FnOnce(&mut Page) -> Option<T>) -> T {
+    PAGE.with(|page| {
+        let mut page = page.try_borrow_mut().ok()?;
+        act(page.as_mut()?)
+    })
+    .unwrap_or_default()
 }
 
 /// Takes a workspace image in; false if it cannot be read. The slice goes: it was another's.
 #[wasm_bindgen]
 pub fn load(image: &[u8]) -> bool {
-    with(|page| {
-        page.slice = None;
-        page.workspace = Workspace::read(image);
-        page.workspace.is_some()
+    PAGE.with(|page| {
+        let Ok(mut page) = page.try_borrow_mut() else { return false };
+        *page = Workspace::read(image).map(|workspace| {
+            ManuallyDrop::new(Box::new(Page {
+                slice: Resident::new(&workspace),
+                workspace: ManuallyDrop::new(workspace),
+                holds_slice: false,
+                work: Work::default(),
+            }))
+        });
+        page.is_some()
     })
 }
 
@@ -52,10 +70,8 @@ pub fn load(image: &[u8]) -> bool {
 #[wasm_bindgen]
 pub fn set_slice(bytes: &[u8]) -> f64 {
     with(|page| {
-        let version = page.workspace.as_ref().map(|workspace| workspace.version.as_str());
-        page.slice =
-            Slice::from_bytes(bytes).filter(|slice| Some(slice.workspace.as_str()) == version);
-        page.slice.as_ref().map_or(0.0, |slice| milliseconds(slice.expires))
+        page.holds_slice = page.slice.read(&page.workspace, bytes);
+        page.holds_slice.then(|| milliseconds(page.slice.expires))
     })
 }
 
@@ -66,16 +82,56 @@ pub fn set_slice(bytes: &[u8]) -> f64 {
 #[wasm_bindgen]
 pub fn decide(placement: &str, request: &str, taken: &str, now_ms: f64, trace: bool) -> String {
     with(|page| {
-        let (Some(workspace), Some(slice)) = (&page.workspace, &page.slice) else {
-            return String::new();
-        };
-        if workspace.placement(placement).is_none_or(|known| known.at != Where::Page) {
-            return String::new();
+        let Page { workspace, slice, holds_slice, work } = page;
+        let placement = workspace.placement(placement)?;
+        if !*holds_slice || placement.at != Where::Page {
+            return None;
         }
-        let request = fields(request);
-        let taken: Vec<String> = taken.split('\0').map(str::to_owned).collect();
         let now = timestamp(now_ms);
-        json::decision(&slice.decide(workspace, &request, now, placement, &taken, trace))
+        let field = |name: &str| {
+            let mut parts = parts(request);
+            while let (Some(known), Some(value)) = (parts.next(), parts.next()) {
+                if known == name {
+                    return value;
+                }
+            }
+            ""
+        };
+        decide::set_fields(&mut slice.facts, workspace, now, field);
+        let taken: Vec<u32> = parts(taken).filter_map(|key| workspace.shown_at(key)).collect();
+        let view = slice.view();
+        let mut codes = Vec::new();
+        work.begin();
+        let (chosen, otherwise) = if now >= slice.expires {
+            (None, STALE)
+        } else if trace {
+            let codes = &mut codes;
+            let of =
+                decide::choose_and_trace(workspace, &view, now, placement, &taken, work, codes);
+            (of, "no_offer")
+        } else {
+            (decide::choose(workspace, &view, now, placement, &taken, work), "no_offer")
+        };
+        // What was missed by an earlier decision is none of a stale slice's business.
+        let fresh = now < slice.expires;
+        let exposed = fresh.then(|| decide::exposed(workspace, &view, chosen, work));
+        let exposed = exposed.unwrap_or_default();
+        let (view, exposed, codes) = (&view, exposed.as_slice(), codes.as_slice());
+        let language = field("language");
+        let said =
+            Said { workspace, view, now, placement, language, otherwise, chosen, exposed, codes };
+        Some(said.json())
+    })
+}
+
+/// The parts of a text between its NULs.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == 0);
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
     })
 }
 
@@ -85,15 +141,6 @@ pub fn decide(placement: &str, request: &str, taken: &str, now_ms: f64, trace: b
 #[wasm_bindgen]
 pub fn replay(trace: &[u8]) -> Vec<u8> {
     selvedge::replay::run_bytes(trace).unwrap_or_default()
-}
-
-fn fields(text: &str) -> Request {
-    let mut request = Request::default();
-    let mut parts = text.split('\0');
-    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-        request.0.insert(name.to_owned(), value.to_owned());
-    }
-    request
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` holds at the ends of the range")]
@@ -111,10 +158,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_crosses_as_names_and_values() {
-        let request = fields("path\0/x\0query\0\0utm_source\0news");
-        let pairs: Vec<_> = request.0.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(pairs, [("path", "/x"), ("query", ""), ("utm_source", "news")]);
+    fn texts_are_parted_by_nul() {
+        let all: Vec<&str> = parts("path\0/x\0query\0\0é\0").collect();
+        assert_eq!(all, ["path", "/x", "query", "", "é", ""]);
+        assert_eq!(parts("").collect::<Vec<_>>(), [""]);
     }
 
     #[test]

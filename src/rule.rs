@@ -143,6 +143,19 @@ impl Rules {
         self.image.kind(slot.0)
     }
 
+    /// The path and the type's number of every slot that a host may set; an empty path stands for
+    /// one that it may not.
+    pub fn paths(&self) -> Vec<(&str, u32)> {
+        let slots = (0..).take(self.image.slots());
+        slots
+            .map(|slot| {
+                let path = self.path(Slot(slot)).filter(|_| self.image.version_of(slot).is_none());
+                let kind = self.image.number(Column::SlotKinds, slot.into());
+                (path.unwrap_or_default(), kind.unwrap_or_default())
+            })
+            .collect()
+    }
+
     /// What a condition comes to. [`Scratch::begin`] goes before.
     pub fn truth(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> Truth {
         self.failed(rule, facts, scratch).map_or(Truth::Match, |failed| failed.truth)

@@ -283,3 +283,66 @@ fn public_values(workspace: &Workspace, facts: &Facts) -> Vec<(Slot, Value)> {
         .filter_map(|slot| facts.get(slot).map(|value| (slot, value.clone())))
         .collect()
 }
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::consent::Purpose;
+
+    const APP: &str = r#"{"format": 1, "languages": ["en"],
+        "traits": {"app": {"type": "string", "public": true},
+            "on": {"type": "bool", "public": true}},
+        "placements": {"tip": {"where": "page"}},
+        "offers": {"new": {"placements": ["tip"],
+            "when": "semver(profile.app) >= semver('2.9.1')",
+            "content": {"en": {"headline": "new"}}}}}"#;
+
+    fn slice(workspace: &Workspace, values: &[(&str, Value)]) -> Vec<u8> {
+        let values = values.iter();
+        let values =
+            values.map(|(path, value)| (workspace.rules.slot(path).unwrap(), value.clone()));
+        let slice = Slice {
+            workspace: workspace.version.clone(),
+            expires: Timestamp(10),
+            allowed: PurposeSet::NONE.with(Purpose::Personalise),
+            values: values.collect(),
+            ..Slice::default()
+        };
+        slice.to_bytes()
+    }
+
+    #[test]
+    fn a_slice_takes_the_place_of_the_one_before() {
+        let workspace = crate::compile::workspace(APP).unwrap().for_page();
+        let mut resident = Resident::new(&workspace);
+        let app = |text: &str| ("profile.app", Value::String(text.into()));
+        let mut wins = |bytes: &[u8]| {
+            assert!(resident.read(&workspace, bytes));
+            let view = resident.view();
+            let request = Request::default();
+            decide::decide(&workspace, &view, &request, Timestamp(1), "tip", &[], false).offer
+        };
+        // A version is read from its text, whatever else the slice holds or leaves out.
+        assert!(wins(&slice(&workspace, &[app("3.0.0")])).is_some());
+        assert!(
+            wins(&slice(&workspace, &[app("2.0.0"), ("profile.on", Value::Bool(true))])).is_none()
+        );
+        assert!(wins(&slice(&workspace, &[app("2.10.0")])).is_some());
+        assert!(wins(&slice(&workspace, &[])).is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_no_slice_allow_nothing() {
+        let workspace = crate::compile::workspace(APP).unwrap().for_page();
+        let bytes = slice(&workspace, &[("profile.app", Value::String("3.0.0".into()))]);
+        for end in 0..bytes.len() {
+            let mut resident = Resident::new(&workspace);
+            assert!(resident.read(&workspace, &bytes));
+            assert!(!resident.read(&workspace, bytes.get(..end).unwrap()), "cut at {end}");
+            assert_eq!(resident.view().allowed, PurposeSet::NONE);
+            assert!(resident.expires < Timestamp(0));
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Checks, decides and explains workspaces from files; publishes them; moves people's data.
 #[derive(Debug, Parser)]
@@ -27,6 +27,16 @@ pub enum Command {
     Decide(Which),
     /// Say why each offer wins or loses
     Explain(Which),
+    /// Compile a workspace into the image that pages or servers load
+    Image {
+        /// The workspace's source
+        workspace: PathBuf,
+        /// Where the image goes
+        out: PathBuf,
+        /// Who loads it
+        #[arg(long = "for", value_enum, default_value = "evaluator")]
+        whom: ImageFor,
+    },
     /// Check a workspace and make it the current one of an edge
     Publish {
         /// The workspace's source
@@ -68,6 +78,15 @@ pub enum Command {
         #[command(subcommand)]
         command: ConsentCommand,
     },
+}
+
+/// Who loads an image.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ImageFor {
+    /// A page: its own placements, and no private condition
+    Page,
+    /// A server that holds profiles itself: everything that decides
+    Evaluator,
 }
 
 #[derive(Debug, Subcommand)]

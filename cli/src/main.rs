@@ -10,6 +10,7 @@ mod check;
 mod consent;
 mod deciding;
 mod http;
+mod image;
 mod import;
 mod login_key;
 mod people;
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> Outcome<bool> {
         Command::Check { workspace } => check::run(&workspace, json),
         Command::Decide(which) => deciding::run(&which, false, json),
         Command::Explain(which) => deciding::run(&which, true, json),
+        Command::Image { workspace, out, whom } => image::run(&workspace, &out, whom, json),
         Command::Publish { workspace, edge, login_key } => {
             publish::run(&workspace, &edge, login_key.as_deref(), json)
         }

@@ -164,11 +164,15 @@ impl Compiler {
     }
 
     /// Makes a group of rules that are searched together; those of lower rank come first, of equal
-    /// rank in the order in which they stand here.
+    /// rank in the order in which they stand here. Groups of the same rules are one.
     pub fn group(&mut self, mut members: Vec<(RuleId, i64)>) -> GroupId {
         members.sort_by_key(|(_, rank)| *rank);
-        self.groups.push(members.into_iter().map(|(rule, _)| rule.0).collect());
-        GroupId(small(self.groups.len() - 1))
+        let members: Vec<u32> = members.into_iter().map(|(rule, _)| rule.0).collect();
+        let known = self.groups.iter().position(|group| *group == members);
+        GroupId(small(known.unwrap_or_else(|| {
+            self.groups.push(members);
+            self.groups.len() - 1
+        })))
     }
 
     /// The conditions, and the computed traits that they imply.

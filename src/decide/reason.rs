@@ -53,26 +53,56 @@ impl Code {
         )
     }
 
+    /// The stable words, by their numbers; new ones come last.
+    pub const WORDS: [&'static str; 16] = [
+        "won",
+        "outranked",
+        "no_consent",
+        "assurance_too_low",
+        "not_eligible",
+        "missing_trait",
+        "condition_failed",
+        "out_of_schedule",
+        "cooling_down",
+        "capped",
+        "on_page_already",
+        "excluded",
+        "held_out",
+        "control_variant",
+        "not_rolled_out",
+        "budget_spent",
+    ];
+
+    /// The number of its word, and above the eighth bit what it is about: a slot, a failure, a cap.
+    pub fn number(self) -> u32 {
+        let about = |number: usize| u32::try_from(number).unwrap_or(0) << 8;
+        match self {
+            Self::Won => 0,
+            Self::Outranked => 1,
+            Self::NoConsent => 2,
+            Self::AssuranceTooLow => 3,
+            Self::NotEligible => 4,
+            Self::Missing(slot) => 5 | about(slot.0.into()),
+            Self::Failed(code) => 6 | about(code as usize),
+            Self::OutOfSchedule => 7,
+            Self::CoolingDown => 8,
+            Self::Capped(cap) => 9 | about(cap),
+            Self::OnPageAlready => 10,
+            Self::Excluded => 11,
+            Self::HeldOut => 12,
+            Self::ControlVariant => 13,
+            Self::NotRolledOut => 14,
+            Self::BudgetSpent => 15,
+        }
+    }
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Won => "won",
-            Self::Outranked => "outranked",
-            Self::NoConsent => "no_consent",
-            Self::AssuranceTooLow => "assurance_too_low",
-            Self::NotEligible => "not_eligible",
-            Self::Missing(_) => "missing_trait",
-            Self::Failed(_) => "condition_failed",
-            Self::NotRolledOut => "not_rolled_out",
-            Self::OutOfSchedule => "out_of_schedule",
-            Self::CoolingDown => "cooling_down",
-            Self::Capped(_) => "capped",
-            Self::BudgetSpent => "budget_spent",
-            Self::OnPageAlready => "on_page_already",
-            Self::Excluded => "excluded",
-            Self::HeldOut => "held_out",
-            Self::ControlVariant => "control_variant",
-        }
+        usize::try_from(self.number() & 0xff)
+            .ok()
+            .and_then(|number| Self::WORDS.get(number))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

@@ -87,9 +87,11 @@ impl Facts {
         self.set_scalar(rules, slot, Scalar::Text(text).cast(kind));
     }
 
-    /// Forgets the value in `slot`.
+    /// Forgets the value in `slot`. One that reads another's text as a version follows that one.
     pub fn clear(&mut self, rules: &Rules, slot: Slot) {
-        self.set_scalar(rules, slot, None);
+        if rules.image.version_of(slot.0).is_none() {
+            self.set_scalar(rules, slot, None);
+        }
     }
 
     /// Forgets every value.

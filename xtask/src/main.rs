@@ -22,7 +22,8 @@ use error::{Error, Result};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  build [PART]                              build page, tag, worker, replay, central, cli, or all
+  build [PART]                              build page, tag, worker, replay, evaluator,
+                                            central, cli, or all
   demo [--fresh] [--port N] [--story]       run the shop, the edge and the central store here
   test [--only SUITE[,SUITE]]               run the tests, or some suites of them
   ci                                        form, lints, licences, layers, budgets, tests

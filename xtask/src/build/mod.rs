@@ -1,6 +1,7 @@
 //! `cargo xtask build`: what runs in the browser and at the edge, and the native programs. What
 //! is up to date is left alone.
 
+mod evaluator;
 mod page;
 mod replay;
 mod tag;
@@ -23,12 +24,13 @@ pub fn run(what: &str) -> Result<()> {
         "tag" => page::build().and_then(|()| tag::build()),
         "worker" => edge(),
         "replay" => replay::build(),
+        "evaluator" => evaluator::build(),
         "central" => native(&["selvedge-central"]),
         "cli" => native(&["selvedge-cli"]),
         "all" => edge().and_then(|()| native(&["selvedge-central", "selvedge-cli"])),
         other => Err(Error::new(format!(
             "there is no part `{other}` to build; the parts are page, tag, worker, replay, \
-             central, cli, all"
+             evaluator, central, cli, all"
         ))),
     }
 }

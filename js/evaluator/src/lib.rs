@@ -1,0 +1,170 @@
+//! The core for servers that hold profiles themselves: packed profiles in, numbers out. Profiles
+//! stay in Wasm memory between calls, under numbers that the host gives them; texts cross once, in
+//! the catalog. It must never decide anything itself.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+use std::cell::RefCell;
+
+use selvedge::decide::{self, Code, Work};
+use selvedge::offer::Offer;
+use selvedge::slice::Resident;
+use selvedge::time::Timestamp;
+use selvedge::workspace::Workspace;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// Profiles that may be held at a time; each takes some kilobytes.
+const PROFILES: usize = 65_536;
+/// Bytes of one packed profile.
+const PROFILE_BYTES: usize = 1024 * 1024;
+
+#[derive(Default)]
+struct Evaluator {
+    workspace: Option<Workspace>,
+    profiles: Vec<Resident>,
+    work: Work,
+    input: Vec<u8>,
+    taken: Vec<u32>,
+    codes: Vec<Code>,
+    output: Vec<u32>,
+}
+
+thread_local! {
+    static EVALUATOR: RefCell<Evaluator> = RefCell::default();
+}
+
+/// Calls do not nest, so it is never taken; if it were, the answer would be the default one.
+fn with<T: Default>(act: impl FnOnce(&mut Evaluator) -> T) -> T {
+    EVALUATOR.with(|one| one.try_borrow_mut().map(|mut one| act(&mut one)).unwrap_or_default())
+}
+
+/// Takes an evaluator's image in; false if it cannot be read. The profiles go: they were another's.
+#[wasm_bindgen]
+pub fn load(image: &[u8]) -> bool {
+    with(|one| {
+        *one = Evaluator { workspace: Workspace::read(image), ..Evaluator::default() };
+        one.workspace.is_some()
+    })
+}
+
+/// The workspace's names, parted by NUL, each list after its length: the version; slots, each with
+/// path and type; placements; offers, each with the number of its experiment plus one; experiments,
+/// each as the list of its variants; reason codes.
+#[wasm_bindgen]
+pub fn catalog() -> String {
+    with(|one| {
+        let Some(workspace) = &one.workspace else { return String::new() };
+        let mut out = workspace.version.clone();
+        let mut list = |len: usize, names: &mut dyn Iterator<Item = String>| {
+            out.push('\0');
+            out.push_str(&len.to_string());
+            for name in names {
+                out.push('\0');
+                out.push_str(&name);
+            }
+        };
+        let slots = workspace.rules.paths();
+        list(
+            slots.len(),
+            &mut slots.iter().flat_map(|(path, kind)| [(*path).to_owned(), kind.to_string()]),
+        );
+        let placements = &workspace.placements;
+        list(placements.len(), &mut placements.iter().map(|placement| placement.name.clone()));
+        let experiment = |offer: &Offer| {
+            offer.experiment.as_ref().map_or(0, |part| u32::from(part.experiment) + 1)
+        };
+        let of_offer = |offer: &Offer| [offer.key.clone(), experiment(offer).to_string()];
+        list(workspace.offers.len(), &mut workspace.offers.iter().flat_map(of_offer));
+        list(workspace.experiments.len(), &mut std::iter::empty());
+        for experiment in &workspace.experiments {
+            list(experiment.variants.len(), &mut experiment.variants.iter().cloned());
+        }
+        list(Code::WORDS.len(), &mut Code::WORDS.iter().map(|word| (*word).to_owned()));
+        out
+    })
+}
+
+/// Room for `len` bytes of a packed profile; null where it is too much. It may move the memory that
+/// JavaScript sees.
+#[wasm_bindgen]
+pub fn input(len: usize) -> *mut u8 {
+    EVALUATOR.with(|one| match one.try_borrow_mut() {
+        Ok(mut one) if len <= PROFILE_BYTES => {
+            if one.input.len() < len {
+                one.input.resize(len, 0);
+            }
+            one.input.as_mut_ptr()
+        }
+        _ => std::ptr::null_mut(),
+    })
+}
+
+/// Holds the profile whose first `len` bytes stand in the input, under a number; false where they
+/// are none. What was held under it is gone.
+#[wasm_bindgen]
+pub fn hold(profile: usize, len: usize) -> bool {
+    with(|one| {
+        let Evaluator { workspace: Some(workspace), profiles, input, .. } = one else {
+            return false;
+        };
+        if profile >= PROFILES {
+            return false;
+        }
+        while profiles.len() <= profile {
+            profiles.push(Resident::new(workspace));
+        }
+        let bytes = input.get(..len).unwrap_or_default();
+        profiles.get_mut(profile).is_some_and(|held| held.read(workspace, bytes))
+    })
+}
+
+/// Decides every placement, in order, no offer twice unless it repeats. Two numbers for each: the
+/// winner's plus one, its variant's plus one. With `trace` follow the codes of each placement's
+/// offers, in rank order, after how many they are: the code's number, and what it is about in the
+/// bits above the eighth. Null where no such profile is held.
+#[wasm_bindgen]
+pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
+    EVALUATOR.with(|one| {
+        let Ok(mut one) = one.try_borrow_mut() else { return std::ptr::null() };
+        let Evaluator { workspace: Some(workspace), profiles, work, taken, codes, output, .. } =
+            &mut *one
+        else {
+            return std::ptr::null();
+        };
+        let now = timestamp(now_ms);
+        let Some(held) = profiles.get_mut(profile).filter(|held| now < held.expires) else {
+            return std::ptr::null();
+        };
+        held.facts.set_now(&workspace.rules, now.0);
+        let view = held.view();
+        work.begin();
+        taken.clear();
+        output.clear();
+        output.resize(2 * workspace.placements.len(), 0);
+        for (at, placement) in workspace.placements.iter().enumerate() {
+            let chosen = if trace {
+                let chosen =
+                    decide::choose_and_trace(workspace, &view, now, placement, taken, work, codes);
+                output.push(u32::try_from(codes.len()).unwrap_or(u32::MAX));
+                output.extend(codes.iter().map(|code| code.number()));
+                chosen
+            } else {
+                decide::choose(workspace, &view, now, placement, taken, work)
+            };
+            let Some(chosen) = chosen else { continue };
+            taken.push(chosen.offer);
+            if let Some([offer, variant]) = output.get_mut(2 * at..2 * at + 2) {
+                *offer = chosen.offer.saturating_add(1);
+                *variant = chosen.variant.map_or(0, |variant| u32::from(variant) + 1);
+            }
+        }
+        output.as_ptr()
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "`as` holds at the ends of the range")]
+fn timestamp(ms: f64) -> Timestamp {
+    Timestamp(ms as i64)
+}

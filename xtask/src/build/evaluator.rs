@@ -1,0 +1,45 @@
+//! The core for servers that hold profiles themselves, with its JavaScript in one module.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{compile, wasm};
+use crate::error::{Error, Result};
+use crate::{files, paths, step, tools};
+
+const PACKAGE: &str = "selvedge-evaluator";
+
+pub fn folder() -> PathBuf {
+    paths::build().join("evaluator")
+}
+
+pub fn build() -> Result<()> {
+    tools::npm_packages()?;
+    compile(PACKAGE)?;
+    let raw = paths::raw_wasm(PACKAGE);
+    let folder = folder();
+    let source = files::read(&paths::root().join("js/evaluator/evaluator.ts"))?;
+    let key = wasm::key(&files::read(&raw)?, &source)?;
+    let stamp = folder.join(".stamp");
+    if files::is_fresh(&stamp, &key) {
+        return Ok(());
+    }
+    wasm::bind(&raw, "core", &folder, |bindgen| {
+        bindgen.web(true).map_err(|error| Error::new(format!("{error:#}")))?;
+        bindgen.typescript(false).omit_default_module_path(true).remove_name_section(true);
+        Ok(())
+    })?;
+    let more = ["--strip-debug", "--strip-producers"];
+    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &more)?;
+    step::run(
+        "bundle the evaluator",
+        Command::new(tools::npm_binary("esbuild"))
+            .current_dir(paths::root())
+            .arg("js/evaluator/evaluator.ts")
+            .args(["--bundle", "--format=esm", "--target=es2022"])
+            .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
+            .arg(format!("--alias:selvedge-evaluator-core={}", folder.join("core.js").display()))
+            .arg(format!("--outfile={}", folder.join("evaluator.mjs").display())),
+    )?;
+    files::write_if_changed(&stamp, key.as_bytes())
+}

@@ -96,6 +96,9 @@ pub const BUDGETS: usize = 1_000;
 pub const BUDGET_MAX: u64 = 9_007_199_254_740_991;
 /// Placements in one decide call.
 pub const PLACEMENTS_PER_CALL: usize = 32;
+/// Offers that a page may say to show already in one decide call; one per placement, and some more
+/// where a placement stands several times.
+pub const SHOWN_PER_CALL: usize = 200;
 /// Offers of one workspace.
 pub const OFFERS: usize = 10_000;
 /// Bytes of queued facts per profile object; at the bound new events are refused with 503.
@@ -131,6 +134,8 @@ pub const TOKEN_AGE_MS: i64 = 15 * MINUTE_MS;
 pub const TOKEN_SKEW_MS: i64 = 30 * SECOND_MS;
 /// Bytes of a login token.
 pub const TOKEN_BYTES: usize = 4 * 1024;
+/// How long a preview's link is good for: to look at a page, and to show it to a colleague.
+pub const PREVIEW_MS: i64 = HOUR_MS;
 /// How long a page may decide from one slice before it asks for a new one.
 pub const SLICE_AGE_MS: i64 = 15 * MINUTE_MS;
 /// The same where an offer of the page has a budget: what a page may show beyond it is bounded by
@@ -152,6 +157,8 @@ pub const HOUR: i64 = HOUR_MS;
 pub const EXPERIMENTS: usize = 1_000;
 /// Variants of one experiment.
 pub const VARIANTS: usize = 32;
+/// Variants that one preview forces.
+pub const PREVIEW_VARIANTS: usize = 16;
 /// Experiments in a row of prerequisites.
 pub const PREREQUISITES: usize = 8;
 

@@ -87,7 +87,9 @@ async function decideSomewhere(placement: string, trace: boolean): Promise<Said 
     const said = decideHere(placement, request, trace);
     if (said) return said;
   }
-  const body = { placements: [placement], context, ...(trace && { trace }) };
+  const shown = shownOffers(placement);
+  // Why an offer lost is not answered by this route, so `trace` is not asked for.
+  const body = { placements: [placement], shown, context };
   return (await ask<DecideAnswer>("/v1/decide", body)).decisions[0];
 }
 

@@ -25,10 +25,9 @@ export function startMeasuring(): void {
 }
 
 /** Notes which experiments decided about a placement, where the page has it: also where they left
- *  it empty, or the variants could not be compared. */
-export function expose(decision: { placement: string; exposures: Exposure[] }): void {
-  if (placements(decision.placement).length) exposures.push(...decision.exposures);
-  watch();
+ *  it empty, or the variants could not be compared. A page of an older edge names none. */
+export function expose(decision: { placement: string; exposures?: Exposure[] }): void {
+  if (placements(decision.placement)[0]) exposures.push(...(decision.exposures ?? []));
 }
 
 /** Watches every offer in the page that was not seen yet. */

@@ -32,7 +32,7 @@
 //! | `POST /v1/login` | `{token}` | `LoginAnswer` |
 //! | `POST /v1/logout` | `{}` | any |
 //! | `POST /v1/batch` | `{batch: [{type, messageId, event/name/userId, timestamp, properties/traits}], sentAt}` | any; 429 and 5xx are tried again |
-//! | `POST /v1/decide` | `{placements: [NAME], context: {REQUEST FIELD: string}, trace?: boolean}` | `DecideAnswer` |
+//! | `POST /v1/decide` | `{placements: [NAME], shown: [OFFER that stands in another placement], context: {REQUEST FIELD: string}}` | `DecideAnswer` |
 //! | `GET /v1/slice?REQUEST_FIELD=...&...` | | the bytes of `slice::Slice`, with the header `selvedge-image: PATH` of the workspace image that it belongs to |
 //! | `GET PATH` of an image | | the bytes of a `Workspace` for pages, immutable |
 //! | `GET /HASH.wasm` | | the core; the tag pins its hash |

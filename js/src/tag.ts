@@ -145,6 +145,7 @@ function place(decision: Decision): Decision {
   if (decision.reason === UNAVAILABLE) return decision;
   for (const element of placements(decision.placement)) show(element, decision);
   expose(decision);
+  watch();
   return decision;
 }
 

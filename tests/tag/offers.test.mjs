@@ -83,6 +83,54 @@ test("an offer of the edge is measured once, as it was decided", async () => {
   assert.equal(site.of("/_selvedge/v1/decide").length, 0, "nothing was decided again");
 });
 
+/** Exposures as they were reported. */
+const exposed = () =>
+  events("Experiment Viewed").map(({ properties }) =>
+    [properties.experiment_id, properties.variation_id].join(" "),
+  );
+
+test("the variants behind a placement are reported, also where they left it empty", async () => {
+  const of = (experiment, variant) => ({ experiment, variant });
+  const none = { offer: null, variant: null, reason: "no_offer", decision: "" };
+  const decisions = [
+    { placement: "hero", ...none, exposures: [of("show", "nothing"), of("holdout.all", "shown")] },
+    { placement: "elsewhere", ...none, exposures: [of("copy", "short")] },
+    // A page that an older edge made names none.
+    { placement: "tip", ...none },
+  ];
+  await open({ body: `<div data-selvedge="hero"></div>${OWN}`, state: state(ALL, { decisions }) });
+  await until(() => exposed().length > 0, "the exposures");
+  assert.deepEqual(exposed(), ["show nothing", "holdout.all shown"]);
+  const exposures = [of("words", "long")];
+  answer(decision("tip", "o", [["headline", "text", "Hello"]], { exposures }));
+  await tab.evaluate(() => selvedge.render("tip"));
+  await until(() => exposed().length > 2, "the exposure of the page's own decision");
+  assert.deepEqual(exposed().slice(2), ["words long"]);
+});
+
+test("no variant is reported before the consent allows it", async () => {
+  const exposures = [{ experiment: "show", variant: "nothing" }];
+  const said = { placement: "hero", offer: null, variant: null, reason: "no_offer", exposures };
+  const without = consent(["store", "profile", "personalise"]);
+  await open({
+    body: '<div data-selvedge="hero"></div>',
+    state: state(without, { decisions: [{ ...said, decision: "" }] }),
+  });
+  await tab.evaluate(() => selvedge.track("Something"));
+  await until(() => events("Something").length > 0, "another event");
+  assert.deepEqual(exposed(), []);
+  site.answers["/_selvedge/v1/consent"] = () => ({ body: ALL });
+  await tab.evaluate(() => selvedge.consent({ measure: true }));
+  await until(() => exposed().length > 0, "the exposure, once it may be measured");
+});
+
+test("the edge is told what the page shows already", async () => {
+  await open({ body: HERO + OWN, state: state(ALL) });
+  answer(decision("tip", null, []));
+  await tab.evaluate(() => selvedge.render("tip"));
+  assert.deepEqual(site.of("/_selvedge/v1/decide")[0].json.shown, ["o"]);
+});
+
 test("an offer below the fold is seen when it is scrolled to", async () => {
   const body = `<div style="height:3000px"></div>${HERO}`;
   site.policy = site.policy.replace("default-src", "style-src 'unsafe-inline'; default-src");

@@ -51,6 +51,7 @@ export function decision(placement, offer, fields, more = {}) {
     content,
     language: "en",
     workspace: "w",
+    exposures: [],
     trace: [],
     ...more,
   };

@@ -56,7 +56,7 @@ const VISITOR = {
 const EVENTS = ["batch", "track", "identify", "page", "screen", "group", "alias"].map(
   (kind) => `v1/${kind}`,
 );
-const ADMIN = ["admin/v1/explain", "admin/v1/export", "admin/v1/erase"];
+const ADMIN = ["explain", "preview", "export", "erase"].map((name) => `admin/v1/${name}`);
 
 /** [what, method, path, headers, body, status, code] */
 function cases() {

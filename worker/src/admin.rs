@@ -17,6 +17,7 @@ use worker::{Env, Request};
 
 use crate::http::{self, Answer, Fault};
 use crate::objects::{self, Published};
+use crate::preview;
 use crate::published;
 use crate::settings::Settings;
 use crate::tenant_object;
@@ -34,6 +35,9 @@ struct Subject {
     placements: Option<Vec<String>>,
     #[serde(default)]
     context: BTreeMap<String, String>,
+    /// For `explain`: variants to decide with, by experiment.
+    #[serde(default)]
+    variants: BTreeMap<String, String>,
 }
 
 /// `PUT /admin/v1/workspace`: compiles and publishes. Every mistake comes back at once.
@@ -81,6 +85,7 @@ pub async fn workspace(env: &Env, settings: &Settings) -> Result<Answer, Fault> 
 pub async fn explain(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     let asked: Subject = http::call(request, limits::CALL_BYTES).await?;
     visit.forget();
+    visit.around.forced = preview::indices(&visit.workspace, &asked.variants)?;
     let found = find(&mut visit, &asked).await?;
     let fields = visit.fields_with(&asked.context)?;
     let placements = Placements::Named(asked.placements.unwrap_or_else(|| {
@@ -140,6 +145,11 @@ pub async fn apply(
     }
     for change in &changes.changes {
         ProfileName::parse(change.person.as_str())?;
+    }
+    if let Some(spent) = &changes.spent {
+        let (): () =
+            objects::post(&objects::tenant(env, &settings.tenant)?, "spent", spent).await?;
+        published::take_spent(spent.clone());
     }
     let changed = tenant_object::apply(env, settings, changes.changes).await?;
     Answer::json(&json!({ "changed": changed }))

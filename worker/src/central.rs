@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use selvedge::budget::Spent;
 use selvedge::ids::ProfileName;
 use selvedge::wire::{
-    Change, Changes, Erase, Hydrate, Push, PushAnswer, WIRE_VERSION, check_version,
+    Change, Changes, Declare, Erase, Hydrate, Push, PushAnswer, WIRE_VERSION, check_version,
 };
 use selvedge::workspace::Workspace;
 use serde::Serialize;
@@ -47,6 +48,12 @@ pub async fn erase(settings: &Settings, profile: &ProfileName) -> Result<()> {
     let asked = Erase { wire_version: WIRE_VERSION, profile: profile.clone() };
     let _: serde_json::Value = post(settings, "/sync/v1/erase", &asked).await?;
     Ok(())
+}
+
+/// Declares what the published workspace says of experiments and budgets. The answer says which
+/// offers are spent.
+pub async fn declare(settings: &Settings, declare: &Declare) -> Result<Spent> {
+    post(settings, "/sync/v1/declare", declare).await
 }
 
 /// What changed since a cursor.

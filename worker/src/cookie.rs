@@ -1,6 +1,8 @@
-//! The device cookie and the visitor's reference: sealed so that nobody else can read, change or
-//! make one. It must never hold anything personal but the keyed names of objects, and a refusal is
-//! the same for everybody, so that it names nobody.
+//! The device cookie, the visitor's reference and previews: sealed so that nobody else can read,
+//! change or make one. It must never hold anything personal but the keyed names of objects, and a
+//! refusal is the same for everybody, so that it names nobody.
+
+use std::collections::BTreeMap;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -16,6 +18,8 @@ use sha2::Sha256;
 
 /// The cookie's name: the prefix makes browsers insist on Secure, Path=/ and no Domain.
 pub const NAME: &str = "__Host-selvedge";
+/// The cookie of a preview.
+pub const PREVIEW_NAME: &str = "__Host-selvedge-preview";
 /// Raised when what is sealed changes its form.
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
@@ -66,6 +70,15 @@ pub struct Reference {
     pub issued: Timestamp,
 }
 
+/// What a preview shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Not any more from here on.
+    pub expires: Timestamp,
+    /// Experiments and their variants, by name.
+    pub variants: BTreeMap<String, String>,
+}
+
 /// A sealing key with its id.
 #[derive(Clone)]
 struct Key {
@@ -111,6 +124,18 @@ impl Keys {
     pub fn open_reference(&self, text: &str, now: Timestamp) -> Option<Reference> {
         let reference: Reference = self.open("reference", text)?;
         (now.since_ms(reference.issued) < REFERENCE_AGE_MS).then_some(reference)
+    }
+
+    /// A token for a preview; None where it would be too long to be read again.
+    pub fn seal_preview(&self, preview: &Preview) -> Option<String> {
+        self.seal("preview", preview).filter(|token| token.len() <= SEALED_CHARS)
+    }
+
+    /// The preview behind a token; None for a forged, foreign or expired one.
+    pub fn open_preview(&self, text: &str, now: Timestamp) -> Option<Preview> {
+        let preview: Preview = self.open("preview", text)?;
+        let left_ms = preview.expires.since_ms(now);
+        (left_ms > 0 && left_ms <= limits::PREVIEW_MS).then_some(preview)
     }
 
     fn seal(&self, purpose: &str, value: &impl Serialize) -> Option<String> {
@@ -206,6 +231,22 @@ pub fn expiry() -> String {
     format!("{NAME}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
 }
 
+/// The `Set-Cookie` line of a preview.
+pub fn preview_line(token: &str, left_ms: i64) -> String {
+    let left_s = left_ms / 1_000;
+    format!("{PREVIEW_NAME}={token}; Path=/; Max-Age={left_s}; HttpOnly; Secure; SameSite=Lax")
+}
+
+/// The `Set-Cookie` line that ends a preview.
+pub fn preview_expiry() -> String {
+    format!("{PREVIEW_NAME}=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax")
+}
+
+/// The token of a preview in a `Cookie` header.
+pub fn find_preview(header: &str) -> Option<&str> {
+    pairs(header).find(|(name, _)| *name == PREVIEW_NAME).map(|(_, value)| value)
+}
+
 /// The value of our cookie in a `Cookie` header.
 pub fn find(header: &str) -> Option<&str> {
     pairs(header).find(|(name, _)| *name == NAME).map(|(_, value)| value)
@@ -216,7 +257,10 @@ pub fn without(header: &str) -> Option<String> {
     let kept: Vec<&str> = header
         .split(';')
         .map(str::trim)
-        .filter(|pair| !pair.is_empty() && pair.split('=').next().map(str::trim) != Some(NAME))
+        .filter(|pair| {
+            let name = pair.split('=').next().map(str::trim).unwrap_or_default();
+            !pair.is_empty() && name != NAME && name != PREVIEW_NAME
+        })
         .collect();
     (!kept.is_empty()).then(|| kept.join("; "))
 }
@@ -276,6 +320,29 @@ mod tests {
     }
 
     #[test]
+    fn a_preview_opens_for_an_hour_and_only_as_one() {
+        let keys = keys(&one());
+        let variants = BTreeMap::from([("copy".to_owned(), "short".to_owned())]);
+        let preview = Preview { expires: NOW.plus_ms(limits::PREVIEW_MS), variants };
+        let token = keys.seal_preview(&preview).unwrap();
+        assert_eq!(keys.open_preview(&token, NOW), Some(preview.clone()));
+        assert_eq!(keys.open_preview(&token, NOW.plus_ms(limits::PREVIEW_MS - 1)), Some(preview));
+        assert_eq!(keys.open_preview(&token, NOW.plus_ms(limits::PREVIEW_MS)), None);
+        // One that claims to be good for longer than any is.
+        assert_eq!(keys.open_preview(&token, NOW.plus_ms(-1)), None);
+        assert_eq!(keys.open_cookie(&token, NOW), None);
+        assert_eq!(keys.open_preview(&keys.seal_cookie(&device(), NOW).unwrap(), NOW), None);
+        for at in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            let byte = bytes.get_mut(at).unwrap();
+            *byte = if *byte == b'A' { b'B' } else { b'A' };
+            assert_eq!(keys.open_preview(&String::from_utf8(bytes).unwrap(), NOW), None);
+        }
+        let long = BTreeMap::from([("x".repeat(900), String::new())]);
+        assert_eq!(keys.seal_preview(&Preview { expires: NOW, variants: long }), None);
+    }
+
+    #[test]
     fn a_refusal_is_the_same_for_everybody() {
         let refusal = Cookie { refused: PurposeSet::NONE, ..Cookie::default() };
         let first = keys(&one()).seal_cookie(&refusal, NOW);
@@ -296,6 +363,9 @@ mod tests {
         assert_eq!(find(header), Some("xyz"));
         assert_eq!(without(header), Some("a=1; b=2".into()));
         assert_eq!(without("__Host-selvedge=xyz"), None);
+        let preview = "__Host-selvedge-preview=t; a=1";
+        assert_eq!((find(preview), find_preview(preview)), (None, Some("t")));
+        assert_eq!(without(preview), Some("a=1".into()));
     }
 
     #[test]

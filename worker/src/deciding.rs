@@ -22,6 +22,9 @@ struct Asked {
     placements: Option<Vec<String>>,
     #[serde(default)]
     context: BTreeMap<String, String>,
+    /// Offers that the page shows already.
+    #[serde(default)]
+    shown: Vec<String>,
     /// Taken, and not answered: why an offer lost may tell what the workspace does not make public.
     /// `explain` says it to whoever holds the admin's key.
     #[serde(default, rename = "trace")]
@@ -33,6 +36,11 @@ pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, F
     http::same_origin(request, &visit.url)?;
     let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
     let fields = visit.fields_with(&asked.context)?;
+    if asked.shown.len() > limits::SHOWN_PER_CALL {
+        let message = format!("at most {} offers are shown already", limits::SHOWN_PER_CALL);
+        return Err(Fault::new(400, "too_many_offers", message, "shown"));
+    }
+    visit.around.shown = asked.shown;
     let placements = asked.placements.map_or(Placements::Every(Where::Page), Placements::Named);
     let input = |speaker| Input::Decide {
         speaker,

@@ -148,6 +148,7 @@ mod tests {
             content: content.collect(),
             language: "en".into(),
             workspace: "w".into(),
+            exposures: Vec::new(),
             trace: Vec::new(),
         }
     }

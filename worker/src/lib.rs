@@ -20,6 +20,7 @@ mod me;
 mod objects;
 mod outbox;
 mod page;
+mod preview;
 mod profile_object;
 mod published;
 mod rewrite;

@@ -2,6 +2,7 @@
 //! never decide what is called, and never cross a tenant: the tenant stands in every name.
 
 use js_sys::Uint8Array;
+use selvedge::budget::Spent;
 use selvedge::engine::{Input, Reply};
 use selvedge::identity::shard::{Outcome, Proof};
 use selvedge::ids::ProfileName;
@@ -42,6 +43,24 @@ pub struct Filing {
     pub key: [u8; 16],
     /// What was proved.
     pub proof: Proof,
+}
+
+/// What an isolate has of the tenant's own state.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Have {
+    /// The workspace's version; empty for none.
+    pub version: String,
+    /// When the central store last said which offers are spent.
+    pub spent_as_of: Timestamp,
+}
+
+/// What is newer than what it has.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct News {
+    /// The current workspace's image.
+    pub image: Option<Vec<u8>>,
+    /// Which offers are spent.
+    pub spent: Option<Spent>,
 }
 
 /// A published workspace.

@@ -63,6 +63,7 @@ struct Prepared {
     /// JSON that may stand in a script element.
     state: String,
     cookie_line: Option<String>,
+    is_preview: bool,
 }
 
 /// Serves a request that is none of ours.
@@ -239,7 +240,8 @@ async fn prepare(
         decisions: page.decisions.iter().map(PageDecision::from).collect(),
     };
     let state = script_text(&state)?;
-    Ok(Prepared { decisions: page.decisions, state, cookie_line: visit.cookie_line() })
+    let (cookie_line, is_preview) = (visit.cookie_line(), visit.is_preview);
+    Ok(Prepared { decisions: page.decisions, state, cookie_line, is_preview })
 }
 
 /// Whether a response is a page that may be rewritten. Only what is confirmed is touched.
@@ -272,6 +274,9 @@ fn rewritten(response: web_sys::Response, prepared: Prepared, origin: &Url) -> w
     let entry = html::entry(&prepared.state, &policy);
     let patches = Patches { decisions: prepared.decisions, entry };
     let made = personal_headers(&response, prepared.cookie_line).and_then(|headers| {
+        if prepared.is_preview {
+            headers.set("selvedge-preview", "on")?;
+        }
         let init = web_sys::ResponseInit::new();
         init.set_status(200);
         init.set_headers(headers.as_ref());

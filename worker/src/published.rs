@@ -1,15 +1,17 @@
-//! The published workspace as this isolate knows it. It must never serve one that was replaced
-//! longer ago than [`FRESH_MS`], unless the tenant's object cannot be asked.
+//! The published workspace as this isolate knows it, and which offers are spent. It must never
+//! serve what was replaced longer ago than [`FRESH_MS`], unless the tenant's object cannot be
+//! asked.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use selvedge::budget::Spent;
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
 use worker::Env;
 
 use crate::http::Fault;
-use crate::objects;
+use crate::objects::{self, Have, News};
 
 /// How long a workspace is taken for the current one without asking.
 const FRESH_MS: i64 = 2_000;
@@ -22,6 +24,7 @@ struct Known {
     workspaces: Vec<Rc<Workspace>>,
     current: Option<Rc<Workspace>>,
     asked: Option<Timestamp>,
+    spent: Spent,
 }
 
 thread_local! {
@@ -57,8 +60,15 @@ pub async fn current(env: &Env, tenant: &str, now: Timestamp) -> Result<Rc<Works
     if let (Some(known), true) = (&known, fresh) {
         return Ok(Rc::clone(known));
     }
-    let have = known.as_ref().map(|workspace| workspace.version.clone()).unwrap_or_default();
-    match ask(env, tenant, "current", &have).await {
+    let version = known.as_ref().map(|workspace| workspace.version.clone()).unwrap_or_default();
+    let spent_as_of = KNOWN.with_borrow(|known| known.spent.as_of);
+    let stub = objects::tenant(env, tenant)?;
+    let news: Result<News, Fault> =
+        objects::post(&stub, "current", &Have { version, spent_as_of }).await;
+    if let Ok(News { spent: Some(spent), .. }) = &news {
+        take_spent(spent.clone());
+    }
+    match news.map(|news| news.image) {
         Ok(Some(image)) => {
             let workspace = load(&image)?;
             Ok(replace(workspace, now))
@@ -69,12 +79,28 @@ pub async fn current(env: &Env, tenant: &str, now: Timestamp) -> Result<Rc<Works
     }
 }
 
+/// Takes in which offers are spent; the later word stands.
+pub fn take_spent(spent: Spent) {
+    KNOWN.with_borrow_mut(|known| {
+        if spent.as_of > known.spent.as_of {
+            known.spent = spent;
+        }
+    });
+}
+
+/// The offers of a workspace that are spent now, by index.
+pub fn spent(workspace: &Workspace, now: Timestamp) -> Vec<u32> {
+    KNOWN.with_borrow(|known| known.spent.of(workspace, now))
+}
+
 /// A workspace by version. Errors: `no_workspace`, `unavailable`.
 pub async fn version(env: &Env, tenant: &str, version: &str) -> Result<Rc<Workspace>, Fault> {
     if let Some(known) = KNOWN.with_borrow(|known| known.find(version)) {
         return Ok(known);
     }
-    let image = ask(env, tenant, "image", version).await?.ok_or_else(none)?;
+    let stub = objects::tenant(env, tenant)?;
+    let image: Option<Vec<u8>> = objects::post(&stub, "image", &version).await?;
+    let image = image.ok_or_else(none)?;
     let workspace = load(&image)?;
     Ok(KNOWN.with_borrow_mut(|known| known.keep(workspace)))
 }
@@ -87,10 +113,6 @@ pub fn replace(workspace: Workspace, now: Timestamp) -> Rc<Workspace> {
         known.asked = Some(now);
         workspace
     })
-}
-
-async fn ask(env: &Env, tenant: &str, path: &str, version: &str) -> Result<Option<Vec<u8>>, Fault> {
-    objects::post(&objects::tenant(env, tenant)?, path, &version).await
 }
 
 fn load(image: &[u8]) -> Result<Workspace, Fault> {

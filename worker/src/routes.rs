@@ -7,7 +7,7 @@ use crate::http::{self, Answer, Fault};
 use crate::objects;
 use crate::settings;
 use crate::visitor::Visit;
-use crate::{admin, assets, consenting, deciding, login, me, page, published, segment};
+use crate::{admin, assets, consenting, deciding, login, me, page, preview, published, segment};
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
@@ -29,6 +29,8 @@ enum Route {
     Logout,
     Workspace,
     Explain,
+    PreviewLink,
+    Preview,
     Export,
     Erase,
     Apply,
@@ -60,6 +62,8 @@ impl Route {
             "v1/logout" => Self::Logout,
             "admin/v1/workspace" => Self::Workspace,
             "admin/v1/explain" => Self::Explain,
+            "admin/v1/preview" => Self::PreviewLink,
+            "preview" => Self::Preview,
             "admin/v1/export" => Self::Export,
             "admin/v1/erase" => Self::Erase,
             "sync/v1/apply" => Self::Apply,
@@ -77,6 +81,7 @@ impl Route {
             | Self::Slice
             | Self::Me
             | Self::MeExport
+            | Self::Preview
             | Self::Gpc => "GET, HEAD",
             Self::Consent => "GET, HEAD, POST",
             Self::Workspace => "GET, HEAD, PUT",
@@ -86,6 +91,7 @@ impl Route {
             | Self::Login
             | Self::Logout
             | Self::Explain
+            | Self::PreviewLink
             | Self::Export
             | Self::Erase
             | Self::Apply => "POST",
@@ -152,7 +158,7 @@ async fn own(
     }
     let settings = settings::of(&env)?;
     match route {
-        Route::Workspace | Route::Explain | Route::Export | Route::Erase => {
+        Route::Workspace | Route::Explain | Route::PreviewLink | Route::Export | Route::Erase => {
             http::with_key(request, |key| settings.is_admin_key(key))?;
         }
         Route::Apply => http::with_key(request, |key| settings.is_central_key(key))?,
@@ -162,6 +168,8 @@ async fn own(
         Route::Workspace if reads => return admin::workspace(&env, &settings).await,
         Route::Workspace => return admin::publish(request, &env, &settings, now).await,
         Route::Apply => return admin::apply(request, &env, &settings).await,
+        Route::PreviewLink => return preview::make(request, &env, &settings, now).await,
+        Route::Preview => return preview::enter(request, &settings, now),
         _ => {}
     }
     let workspace = published::current(&env, &settings.tenant, now).await?;

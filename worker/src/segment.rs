@@ -69,11 +69,15 @@ pub async fn events(
 }
 
 async fn take(mut visit: Visit, events: Vec<Event>, refused: &[Error]) -> Result<Answer, Fault> {
+    let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+    if visit.is_preview {
+        let dropped = BTreeMap::from([("preview".to_owned(), count)]);
+        return tally(&visit, (0, 0, dropped), refused);
+    }
     let input =
         |speaker| Input::Events { speaker, events: events.clone(), known: Default::default() };
     let reply = visit.consult(input).await?;
-    let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-    let (kept, duplicate, mut dropped) = match reply {
+    let told = match reply {
         // Without a device nothing was looked at, so nothing is said of consent.
         Reply::Events { .. } if visit.cookie.device.is_none() => {
             (0, 0, BTreeMap::from([("no_device".to_owned(), count)]))
@@ -82,6 +86,14 @@ async fn take(mut visit: Visit, events: Vec<Event>, refused: &[Error]) -> Result
         Reply::Erased => (0, 0, BTreeMap::from([("erased".to_owned(), count)])),
         _ => return Err(Fault::unavailable()),
     };
+    tally(&visit, told, refused)
+}
+
+fn tally(
+    visit: &Visit,
+    (kept, duplicate, mut dropped): (u32, u32, BTreeMap<String, u32>),
+    refused: &[Error],
+) -> Result<Answer, Fault> {
     for error in refused {
         let some = dropped.entry(error.code().to_owned()).or_default();
         *some = some.saturating_add(1);

@@ -1,19 +1,23 @@
-//! The tenant's own object: the published workspaces, and the cursor up to which this edge has
-//! the central store's changes. It must never hold anything of a visitor.
+//! The tenant's own object: the published workspaces, the cursor up to which this edge has the
+//! central store's changes, and which offers it says are spent. It must never hold anything of a
+//! visitor.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use selvedge::budget::Spent;
 use selvedge::engine::{Input, Reply};
 use selvedge::ids::ProfileName;
 use selvedge::limits;
 use selvedge::sync::{Follower, Next};
-use selvedge::wire::Change;
+use selvedge::time::Timestamp;
+use selvedge::wire::{Change, Declare};
+use selvedge::workspace::Workspace;
 use worker::{DurableObject, Env, Error, Request, Response, Result, State, durable_object};
 
 use crate::central;
-use crate::objects::{self, Call, Published};
+use crate::objects::{self, Call, Have, News, Published};
 use crate::profile_object::failed;
 use crate::published;
 use crate::settings::{self, Settings};
@@ -36,19 +40,34 @@ pub struct TenantObject {
     env: Env,
     /// The current version with its image, once it was read.
     current: RefCell<Option<(String, Vec<u8>)>>,
+    /// Which offers are spent, once it was read.
+    spent: RefCell<Option<Spent>>,
     failures: Cell<u32>,
 }
 
 impl DurableObject for TenantObject {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, current: RefCell::new(None), failures: Cell::new(0) }
+        Self {
+            state,
+            env,
+            current: RefCell::new(None),
+            spent: RefCell::new(None),
+            failures: Cell::new(0),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         match request.path().as_str() {
             "/current" => {
-                let have: String = objects::taken(&mut request).await?;
-                objects::given(&self.current(&have)?)
+                let have: Have = objects::taken(&mut request).await?;
+                let image = self.current(&have.version)?;
+                let spent = Some(self.spent()?).filter(|spent| spent.as_of > have.spent_as_of);
+                objects::given(&News { image, spent })
+            }
+            "/spent" => {
+                let spent: Spent = objects::taken(&mut request).await?;
+                self.take_spent(spent)?;
+                objects::given(&())
             }
             "/image" => {
                 let version: String = objects::taken(&mut request).await?;
@@ -152,13 +171,72 @@ impl TenantObject {
         })
     }
 
+    /// Which offers are spent, as the central store said last.
+    fn spent(&self) -> Result<Spent> {
+        if let Some(known) = &*self.spent.borrow() {
+            return Ok(known.clone());
+        }
+        let stored = self.setting("spent")?;
+        let spent: Spent = stored
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| Error::from("the stored spent offers cannot be read"))?
+            .unwrap_or_default();
+        self.spent.replace(Some(spent.clone()));
+        Ok(spent)
+    }
+
+    /// Keeps which offers are spent; the later word stands, whichever came first.
+    fn take_spent(&self, spent: Spent) -> Result<()> {
+        if spent.as_of <= self.spent()?.as_of {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&spent)?;
+        self.spent.replace(None);
+        self.sql().transaction(|sql| {
+            for statement in SCHEMA {
+                sql.run(statement, vec![])?;
+            }
+            set(sql, "spent", &text)
+        })
+    }
+
+    /// Tells the central store what the current workspace declares, until it has answered once. An
+    /// older central store does not know the call: then experiments and budgets are not counted.
+    async fn declare(&self, settings: &Settings) -> Result<()> {
+        let Some(current) = self.setting("current")? else { return Ok(()) };
+        let published = self.setting("published")?.unwrap_or_default();
+        let mark = format!("{current} {published}");
+        if self.setting("declared")?.as_ref() == Some(&mark) {
+            return Ok(());
+        }
+        let Some(image) = self.part(&image_key(&current))? else { return Ok(()) };
+        let workspace =
+            Workspace::from_bytes(&image).map_err(|error| Error::from(error.code().to_owned()))?;
+        let published = Timestamp(published.parse().unwrap_or_default());
+        let spent = central::declare(settings, &Declare::of(&workspace, published)).await?;
+        self.take_spent(spent)?;
+        self.sql().transaction(|sql| set(sql, "declared", &mark))
+    }
+
     /// Takes the changes that a lost push did not bring.
     async fn heal(&self) -> Result<()> {
         let settings = settings::of(&self.env).map_err(failed)?;
+        if let Err(error) = self.declare(&settings).await {
+            worker::console_warn!("experiments and budgets are not declared yet: {error}");
+        }
         let cursor = self.setting("cursor")?.and_then(|text| text.parse().ok()).unwrap_or(0);
         let mut follower = Follower { cursor };
         for _ in 0..ROUNDS {
             let mut answer = central::changes(&settings, follower.cursor).await?;
+            match answer.spent.take() {
+                Some(spent) => self.take_spent(spent)?,
+                // It knows of no declaration: it is new, or was restored from before.
+                None if self.setting("declared")?.is_some_and(|mark| !mark.is_empty()) => {
+                    self.sql().transaction(|sql| set(sql, "declared", ""))?;
+                }
+                None => {}
+            }
             let before = follower.cursor;
             apply(&self.env, &settings, core::mem::take(&mut answer.changes)).await?;
             let next =

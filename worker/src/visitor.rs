@@ -9,7 +9,7 @@ use js_sys::Reflect;
 use selvedge::consent::signals::gpc_header;
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
 use selvedge::decide::Request as Fields;
-use selvedge::engine::{self, Body, Input, Reply, Speaker};
+use selvedge::engine::{self, Body, Circumstances, Input, Reply, Speaker};
 use selvedge::ids::{DeviceId, Entropy, ProfileName};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Workspace};
@@ -20,6 +20,7 @@ use crate::cookie::{self, Cookie};
 use crate::http::{Fault, header};
 use crate::objects::{self, Call};
 use crate::settings::Settings;
+use crate::{preview, published};
 
 /// A person's object may name another, which may name one more; more would be a circle.
 const HOPS: usize = 4;
@@ -40,6 +41,10 @@ pub struct Visit {
     pub cookie: Cookie,
     /// A cookie came that does not open.
     pub forged: bool,
+    /// What questions are asked under.
+    pub around: Circumstances,
+    /// This browser is shown forced variants: nothing that it reports is kept.
+    pub is_preview: bool,
 }
 
 impl Visit {
@@ -57,7 +62,15 @@ impl Visit {
         let sent = header(request, "cookie");
         let sealed = sent.as_deref().and_then(cookie::find);
         let came = sealed.and_then(|text| settings.cookies.open_cookie(text, now));
+        let forced = preview::forced(request, &settings, &workspace, now);
+        let around = Circumstances {
+            spent: published::spent(&workspace, now),
+            shown: Vec::new(),
+            forced: forced.clone().unwrap_or_default(),
+        };
         Ok(Self {
+            around,
+            is_preview: forced.is_some(),
             forged: sealed.is_some_and(|text| !text.is_empty()) && came.is_none(),
             cookie: came.clone().unwrap_or_default(),
             env,
@@ -109,13 +122,25 @@ impl Visit {
         Speaker { device: Some(device), profile: Some(person), signals: self.signals.clone() }
     }
 
+    /// A question with what it is asked under; every other input as it is.
+    fn under(&self, input: Input) -> Input {
+        match input {
+            Input::Decide { .. } | Input::Slice { .. } | Input::Explain { .. }
+                if self.around != Circumstances::default() =>
+            {
+                Input::Under { circumstances: self.around.clone(), question: Box::new(input) }
+            }
+            other => other,
+        }
+    }
+
     /// Asks one object.
     pub async fn ask(&self, name: &ProfileName, input: Input) -> Result<Reply, Fault> {
         let call = Call {
             workspace: self.workspace.version.clone(),
             now: self.now,
             seed: objects::seed()?,
-            input,
+            input: self.under(input),
         };
         match objects::ask(&self.env, &self.settings.tenant, name, &call).await? {
             Reply::Refused(error) => Err(error.into()),
@@ -173,6 +198,7 @@ impl Visit {
             }
         }
         let entropy = Entropy::new([0; 32]);
+        let input = self.under(input);
         let output = engine::handle(&mut state, &self.workspace, self.now, entropy, input);
         match output.reply {
             Reply::Refused(error) => Err(error.into()),

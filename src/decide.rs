@@ -24,7 +24,7 @@ use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 use exposure::Missed;
 
 pub use content::fill;
-pub use exposure::Exposure;
+pub use exposure::{Exposure, exposure_names};
 pub use reason::Code;
 
 /// Experiments that may stand in a row of prerequisites; circles are refused when published.
@@ -295,6 +295,7 @@ impl Work {
     pub fn begin(&mut self) {
         self.search.begin();
         self.judge.begin();
+        self.missed.clear();
     }
 }
 

@@ -2,6 +2,7 @@
 //! loaded everywhere without parsing. It must never hold a secret.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 
 use serde::{Deserialize, Serialize};
 
@@ -358,11 +359,18 @@ impl Workspace {
 
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (workspace, whole) = Self::unpack(bytes);
+        Some(ManuallyDrop::into_inner(workspace)).filter(|_| whole)
+    }
+
+    /// Loads an image into what stays in memory for good, and says whether the bytes were one: the
+    /// code that gives a workspace back is no small part of a page's core.
+    pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
         if u16::unpack(&mut from) != IMAGE_FORMAT {
-            return None;
+            from.fail();
         }
-        let mut workspace = Self {
+        let mut workspace = ManuallyDrop::new(Self {
             version: Pack::unpack(&mut from),
             rules: Pack::unpack(&mut from),
             request: Pack::unpack(&mut from),
@@ -377,10 +385,10 @@ impl Workspace {
             consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
             budgets: Vec::new(),
-        };
+        });
         let edge = from.bytes();
-        workspace.read_edge(edge)?;
-        from.finish(workspace)
+        let known = workspace.read_edge(edge).is_some();
+        (workspace, from.finish(known) == Some(true))
     }
 
     #[cfg(feature = "keys")]

@@ -1,8 +1,8 @@
 //! Decisions in the page, by the same core that the edge runs. The core, the workspace image and
 //! the slice are fetched when the first decision is asked for and stay in Wasm memory; only bytes
-//! and one JSON text cross. It must never decide anything in TypeScript.
+//! and texts cross. It must never decide anything in TypeScript.
 
-import * as glue from "selvedge-core";
+import * as glue from "./core.ts";
 import { shownOffers } from "./render.ts";
 import { BASE, clock, contextOf, requestFields } from "./state.ts";
 import { ask, call } from "./transport.ts";
@@ -49,7 +49,7 @@ export function sliceIsStale(): void {
 export function dropSlice(): void {
   generation += 1;
   slice = null;
-  if (image) glue.set_slice(new Uint8Array());
+  if (image) glue.setSlice(new Uint8Array());
 }
 
 /** Decides one placement. Where that fails, the answer holds no offer and says why. */
@@ -76,10 +76,11 @@ export function unavailable(placement: string): Decision {
 async function decideSomewhere(placement: string, trace: boolean): Promise<Said | undefined> {
   const fields = requestFields(state);
   const context = contextOf(fields);
-  const request = Object.entries(fields).flat().join("\0");
-  if (now() >= expires || request !== asked) slice = null;
+  const request = Object.entries(fields).flat();
+  const name = request.join("\0");
+  if (now() >= expires || name !== asked) slice = null;
   if (!slice) {
-    asked = request;
+    asked = name;
     slice = fetchSlice(context);
     slice.catch(sliceIsStale);
   }
@@ -93,11 +94,11 @@ async function decideSomewhere(placement: string, trace: boolean): Promise<Said 
   return (await ask<DecideAnswer>("/v1/decide", body)).decisions[0];
 }
 
-function decideHere(placement: string, request: string, trace: boolean): Said | null {
+function decideHere(placement: string, request: string[], trace: boolean): Said | null {
   try {
-    const taken = shownOffers(placement).join("\0");
+    const asked = [placement, ...shownOffers(placement), "", ...request];
     // No answer: a placement that only the edge fills.
-    return JSON.parse(glue.decide(placement, request, taken, now(), trace) || "null");
+    return glue.decide(asked, now(), trace);
   } catch (reason) {
     // What trapped once is broken for good; the edge can still answer.
     console.warn("selvedge: the core failed:", reason);
@@ -122,7 +123,7 @@ async function fetchSlice(context: Record<string, string>): Promise<Where> {
   if (where === "edge") return where;
   if (path !== image) await loadImage(path);
   if (mine !== generation) return fetchSlice(context);
-  expires = glue.set_slice(bytes);
+  expires = glue.setSlice(bytes);
   if (!expires) throw new Error("the slice does not belong to the workspace image");
   return where;
 }
@@ -135,7 +136,7 @@ async function loadCore(): Promise<Where> {
   const url = `${BASE}/${SELVEDGE_WASM}`;
   const answer = await fetch(url, { integrity: SELVEDGE_WASM_INTEGRITY });
   try {
-    glue.initSync({ module: await WebAssembly.compile(await answer.arrayBuffer()) });
+    await glue.start(await answer.arrayBuffer());
     return "page";
   } catch (reason) {
     console.info("selvedge: Wasm does not run here, so the edge decides:", reason);

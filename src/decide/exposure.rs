@@ -3,6 +3,7 @@
 //! away which would have won, and the holdout that did. It must never tell of an experiment that
 //! made no difference there: its numbers would drown in visitors whom it did not concern.
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -48,27 +49,45 @@ pub(super) fn of(
     missed: &[Missed],
     scratch: &mut Scratch,
 ) -> Vec<(u16, u16)> {
-    let mut found: Vec<(u16, u16)> =
-        missed.iter().map(|one| (one.experiment, one.variant)).collect();
+    let mut found = Vec::new();
+    for one in missed {
+        add(&mut found, one.experiment, Some(one.variant));
+    }
     if let Some((chosen, offer)) = chosen {
-        let part = offer.experiment.as_ref().map(|part| part.experiment);
-        found.extend(part.zip(chosen.variant));
+        if let Some(part) = &offer.experiment {
+            add(&mut found, part.experiment, chosen.variant);
+        }
         for holdout in &offer.holdouts {
-            let variant = view.variant(workspace, *holdout, scratch);
-            found.extend(variant.map(|variant| (*holdout, variant)));
+            add(&mut found, *holdout, view.variant(workspace, *holdout, scratch));
         }
     }
-    found.sort_unstable();
-    found.dedup_by_key(|(experiment, _)| *experiment);
     found
+}
+
+/// Adds an experiment where it stands in order; of two variants the first counts.
+fn add(found: &mut Vec<(u16, u16)>, experiment: u16, variant: Option<u16>) {
+    let Some(variant) = variant else { return };
+    let one = (experiment, variant);
+    let at = found.iter().position(|known| known.0 >= experiment).unwrap_or(found.len());
+    match found.get_mut(at) {
+        Some(known) if known.0 == experiment => *known = one.min(*known),
+        _ => found.insert(at, one),
+    }
 }
 
 /// The same by name.
 pub(super) fn named(workspace: &Workspace, found: &[(u16, u16)]) -> Vec<Exposure> {
-    let named = |(at, variant): &(u16, u16)| {
-        let experiment = workspace.experiment(*at)?;
-        let variant = experiment.variants.get(usize::from(*variant))?;
-        Some(Exposure { experiment: experiment.name.clone(), variant: variant.clone() })
-    };
-    found.iter().filter_map(named).collect()
+    let names = found.iter().filter_map(|one| exposure_names(workspace, *one));
+    names
+        .map(|(experiment, variant)| Exposure {
+            experiment: experiment.to_owned(),
+            variant: variant.to_owned(),
+        })
+        .collect()
+}
+
+/// The name of an experiment, and that of a variant of it, by index.
+pub fn exposure_names(workspace: &Workspace, (at, variant): (u16, u16)) -> Option<(&str, &str)> {
+    let experiment = workspace.experiment(at)?;
+    Some((&experiment.name, experiment.variants.get(usize::from(variant))?))
 }

@@ -27,7 +27,7 @@ pub fn run(check: bool) -> Result<()> {
     build::run("tag")?;
     let page = paths::build().join("page");
     let manifest = build::manifest()?;
-    let glue = minified(&page.join("core.js"))?;
+    let glue = minified(&build::glue())?;
     let files = [page.join(&manifest.wasm), glue, page.join("tag.js"), build::signals()?];
     let [wasm, glue, tag, signals] = measure(files)?;
     let both = Size { plain: wasm.plain + glue.plain, brotli: wasm.brotli + glue.brotli };

@@ -1,12 +1,15 @@
-//! The browser's binding of the core: bytes in, one JSON text out. The workspace image and the
-//! slice stay here between calls. It must never decide anything itself, and never hold more than
-//! the slice of a visitor.
+//! The browser's binding of the core: bytes in, texts out, through one buffer in the core's memory.
+//! The workspace image and the slice stay here between calls. It must never decide anything itself,
+//! and never hold more than the slice of a visitor.
+//!
+//! Only numbers cross by themselves, so that neither side needs code to pass texts: the page asks
+//! for [`room`], writes its bytes there, calls, and reads the answer from the same place.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-mod json;
+mod answer;
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -17,7 +20,7 @@ use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use json::Said;
+use answer::Said;
 
 /// SAFETY: a page's Wasm runs on one thread and spawns none, which is all that this wrapper asks.
 #[cfg(target_family = "wasm")]
@@ -25,6 +28,12 @@ use json::Said;
 #[global_allocator]
 static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
     unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
+
+/// What the page asks, then what it is told; and what it decides from.
+struct Host {
+    bytes: Vec<u8>,
+    page: Option<ManuallyDrop<Box<Page>>>,
+}
 
 /// A page loads one workspace, seldom a second: it is never given back, since the code for that
 /// would cost every visitor more than the memory costs the few.
@@ -36,103 +45,135 @@ struct Page {
 }
 
 thread_local! {
-    static PAGE: RefCell<Option<ManuallyDrop<Box<Page>>>> = const { RefCell::new(None) };
+    static HOST: RefCell<ManuallyDrop<Host>> =
+        const { RefCell::new(ManuallyDrop::new(Host { bytes: Vec::new(), page: None })) };
 }
 
-/// Calls do not nest, so the page is never taken; if it were, the answer would be the default one.
-fn with<T: Default>(act: impl FnOnce(&mut Page) -> Option<T>) -> T {
-    PAGE.with(|page| {
-        let mut page = page.try_borrow_mut().ok()?;
-        act(page.as_mut()?)
-    })
-    .unwrap_or_default()
+/// Calls do not nest, so the host is never taken; if it were, the answer would be the default one.
+fn with<T: Default>(act: impl FnOnce(&mut Host) -> Option<T>) -> T {
+    HOST.with(|host| act(&mut *host.try_borrow_mut().ok()?)).unwrap_or_default()
 }
 
-/// Takes a workspace image in; false if it cannot be read. The slice goes: it was another's.
+/// Makes the buffer this long, and says where it is: before a call, to write what is asked; after
+/// it, with the length that it gave, to read the answer.
 #[wasm_bindgen]
-pub fn load(image: &[u8]) -> bool {
-    PAGE.with(|page| {
-        let Ok(mut page) = page.try_borrow_mut() else { return false };
-        *page = Workspace::read(image).map(|workspace| {
-            ManuallyDrop::new(Box::new(Page {
-                slice: Resident::new(&workspace),
-                workspace: ManuallyDrop::new(workspace),
-                holds_slice: false,
-                work: Work::default(),
-            }))
+pub fn room(length: usize) -> usize {
+    with(|host| {
+        host.bytes.resize(length, 0);
+        Some(host.bytes.as_ptr().addr())
+    })
+}
+
+/// Takes the workspace image in the buffer in; false if it cannot be read. The slice goes: it was
+/// another's.
+#[wasm_bindgen]
+pub fn load() -> bool {
+    with(|host| {
+        let image = std::mem::take(&mut host.bytes);
+        let (workspace, whole) = Workspace::unpack(&image);
+        host.page = whole.then(|| {
+            let slice = Resident::new(&workspace);
+            let work = Work::default();
+            ManuallyDrop::new(Box::new(Page { workspace, slice, holds_slice: false, work }))
         });
-        page.is_some()
+        Some(whole)
     })
 }
 
-/// Takes a slice in: milliseconds since 1970 at which it expires, or 0 where it cannot be read or
-/// does not belong to the image. Whatever comes, the slice before is gone; no bytes are no slice.
+/// Takes the slice in the buffer in: milliseconds since 1970 at which it expires, or 0 where it
+/// cannot be read or does not belong to the image. Whatever comes, the slice before is gone; no
+/// bytes are no slice.
 #[wasm_bindgen]
-pub fn set_slice(bytes: &[u8]) -> f64 {
-    with(|page| {
-        page.holds_slice = page.slice.read(&page.workspace, bytes);
+pub fn set_slice() -> f64 {
+    with(|host| {
+        let page = &mut ***host.page.as_mut()?;
+        page.holds_slice = page.slice.read(&page.workspace, &host.bytes);
         page.holds_slice.then(|| milliseconds(page.slice.expires))
     })
 }
 
-/// Decides a placement: the JSON of a `Decision`, or an empty text where only the edge can: without
-/// image and slice, and for placements that the page does not fill. `request` holds the names and
-/// values of the request's fields, `taken` the offers that the page shows already; both parted by
-/// NUL, which no URL and no key holds.
+/// Decides what the buffer asks for, and says how long the answer is that stands there then: see
+/// [`answer::Said`]. It is 0 where only the edge can decide: without image and slice, and for
+/// placements that the page does not fill.
+///
+/// What is asked for are texts, parted by NUL, which no URL and no key holds: the placement, the
+/// offers that the page shows already, an empty one, names and values of the request's fields.
 #[wasm_bindgen]
-pub fn decide(placement: &str, request: &str, taken: &str, now_ms: f64, trace: bool) -> String {
-    with(|page| {
-        let Page { workspace, slice, holds_slice, work } = page;
-        let placement = workspace.placement(placement)?;
-        if !*holds_slice || placement.at != Where::Page {
-            return None;
-        }
-        let now = timestamp(now_ms);
-        let field = |name: &str| {
-            let mut parts = parts(request);
-            while let (Some(known), Some(value)) = (parts.next(), parts.next()) {
-                if known == name {
-                    return value;
-                }
-            }
-            ""
-        };
-        decide::set_fields(&mut slice.facts, workspace, now, field);
-        let taken: Vec<u32> = parts(taken).filter_map(|key| workspace.shown_at(key)).collect();
-        let view = slice.view();
-        let mut codes = Vec::new();
-        work.begin();
-        let (chosen, otherwise) = if now >= slice.expires {
-            (None, STALE)
-        } else if trace {
-            let codes = &mut codes;
-            let of =
-                decide::choose_and_trace(workspace, &view, now, placement, &taken, work, codes);
-            (of, "no_offer")
-        } else {
-            (decide::choose(workspace, &view, now, placement, &taken, work), "no_offer")
-        };
-        // What was missed by an earlier decision is none of a stale slice's business.
-        let fresh = now < slice.expires;
-        let exposed = fresh.then(|| decide::exposed(workspace, &view, chosen, work));
-        let exposed = exposed.unwrap_or_default();
-        let (view, exposed, codes) = (&view, exposed.as_slice(), codes.as_slice());
-        let language = field("language");
-        let said =
-            Said { workspace, view, now, placement, language, otherwise, chosen, exposed, codes };
-        Some(said.json())
+pub fn decide(now_ms: f64, trace: bool) -> usize {
+    with(|host| {
+        let asked = std::mem::take(&mut host.bytes);
+        let asked = Parts(core::str::from_utf8(&asked).ok()?);
+        answer(host.page.as_mut()?, asked, timestamp(now_ms), trace, &mut host.bytes)?;
+        Some(host.bytes.len())
     })
 }
 
+fn answer(
+    page: &mut Page,
+    mut asked: Parts<'_>,
+    now: Timestamp,
+    trace: bool,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let Page { workspace, slice, holds_slice, work } = page;
+    let placement = workspace.placement(asked.next())?;
+    if !*holds_slice || placement.at != Where::Page {
+        return None;
+    }
+    let mut taken = Vec::new();
+    loop {
+        let key = asked.next();
+        if key.is_empty() {
+            break;
+        }
+        taken.extend(workspace.shown_at(key));
+    }
+    decide::set_fields(&mut slice.facts, workspace, now, |name| asked.value(name));
+    let view = &slice.view();
+    let mut codes = Vec::new();
+    let mut otherwise = "no_offer";
+    let mut chosen = None;
+    work.begin();
+    if now >= slice.expires {
+        otherwise = STALE;
+    } else if trace {
+        let codes = &mut codes;
+        chosen = decide::choose_and_trace(workspace, view, now, placement, &taken, work, codes);
+    } else {
+        chosen = decide::choose(workspace, view, now, placement, &taken, work);
+    }
+    let language = asked.value("language");
+    let codes = codes.as_slice();
+    let exposed = &decide::exposed(workspace, view, chosen, work);
+    Said { workspace, view, now, placement, language, otherwise, chosen, exposed, codes }
+        .write(out);
+    Some(())
+}
+
 /// The parts of a text between its NULs.
-fn parts(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let end = text.bytes().position(|byte| byte == 0);
-        rest = end.and_then(|end| text.get(end + 1..));
-        text.get(..end.unwrap_or(text.len()))
-    })
+#[derive(Clone, Copy)]
+struct Parts<'a>(&'a str);
+
+impl<'a> Parts<'a> {
+    /// The next part; an empty one behind the last.
+    fn next(&mut self) -> &'a str {
+        let end = self.0.bytes().position(|byte| byte == 0).unwrap_or(self.0.len());
+        let part = self.0.get(..end).unwrap_or_default();
+        self.0 = self.0.get(end.saturating_add(1)..).unwrap_or_default();
+        part
+    }
+
+    /// What follows the name, in a list of names and values; empty of an unknown one.
+    fn value(mut self, name: &str) -> &'a str {
+        while !self.0.is_empty() {
+            let known = self.next();
+            let value = self.next();
+            if known == name {
+                return value;
+            }
+        }
+        ""
+    }
 }
 
 /// Runs a recorded trace through the whole engine: the outcome's bytes, none where the trace or its
@@ -159,15 +200,21 @@ mod tests {
 
     #[test]
     fn texts_are_parted_by_nul() {
-        let all: Vec<&str> = parts("path\0/x\0query\0\0é\0").collect();
-        assert_eq!(all, ["path", "/x", "query", "", "é", ""]);
-        assert_eq!(parts("").collect::<Vec<_>>(), [""]);
+        let mut parts = Parts("path\0/x\0query\0\0é\0");
+        assert_eq!(parts.value("path"), "/x");
+        assert_eq!(parts.value("query"), "");
+        assert_eq!(parts.value("host"), "");
+        for part in ["path", "/x", "query", "", "é", "", ""] {
+            assert_eq!(parts.next(), part);
+        }
     }
 
     #[test]
     fn without_image_and_slice_only_the_edge_decides() {
-        assert!(!load(b"no image"));
-        assert!(set_slice(b"no slice") == 0.0);
-        assert_eq!(decide("hero", "", "", 0.0, true), "");
+        assert_ne!(room(8), 0);
+        assert!(!load());
+        room(8);
+        assert!(set_slice() == 0.0);
+        assert_eq!(decide(0.0, true), 0);
     }
 }

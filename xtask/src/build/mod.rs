@@ -14,7 +14,7 @@ use std::process::Command;
 use crate::error::{Context, Error, Result};
 use crate::{files, paths, step, tools};
 
-pub use page::{manifest, signals};
+pub use page::{glue, manifest, signals};
 
 /// Builds one part and what it needs.
 pub fn run(what: &str) -> Result<()> {

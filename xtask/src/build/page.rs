@@ -1,5 +1,4 @@
-//! What a browser loads: the core as Wasm under a name made of its content, its bindings, and
-//! the manifest that the tag's bundle and the worker's build script read.
+//! What a browser loads: the core as Wasm under a name made of its content, and the manifest that the tag's bundle and the worker's build script read.
 
 use std::path::PathBuf;
 
@@ -27,9 +26,10 @@ pub fn folder() -> PathBuf {
     paths::build().join("page")
 }
 
-/// The bindings, as an ES module that the tag bundles under the name `selvedge-core`.
+/// The bindings, which the tag bundles. What the core exports takes and gives numbers alone, so
+/// they are written by hand.
 pub fn glue() -> PathBuf {
-    folder().join("core.js")
+    paths::root().join("js/src/core.ts")
 }
 
 fn read_manifest() -> Result<Value> {
@@ -101,9 +101,11 @@ pub fn build() -> Result<()> {
         return Ok(());
     }
     let staged = paths::build().join("page.new");
-    wasm::bind(&raw, "core", &staged, |bindgen| {
-        bindgen.web(true).map_err(|error| Error::new(format!("{error:#}")))?;
-        bindgen.typescript(true).omit_default_module_path(true).remove_name_section(true);
+    let plain = paths::build().join("page.plain.wasm");
+    wasm::without_references(&raw, &plain)?;
+    wasm::bind(&plain, "core", &staged, |bindgen| {
+        bindgen.bundler(true).map_err(|error| Error::new(format!("{error:#}")))?;
+        bindgen.typescript(false).remove_name_section(true);
         Ok(())
     })?;
     let bound = staged.join("core_bg.wasm");
@@ -115,9 +117,6 @@ pub fn build() -> Result<()> {
     files::make_folder(&folder)?;
     step::work("lay out the page's files", || {
         files::write_if_changed(&folder.join(&name), &bytes)?;
-        for file in ["core.js", "core.d.ts"] {
-            files::write_if_changed(&folder.join(file), &files::read(&staged.join(file))?)?;
-        }
         let manifest = json!({ "wasm": name, "integrity": integrity(&bytes) });
         write_manifest(&manifest)?;
         files::remove_folder(&staged)

@@ -28,7 +28,6 @@ pub fn build() -> Result<()> {
         "the tag",
         "js/src/tag.ts",
         &[
-            format!("--alias:selvedge-core={}", page::glue().display()),
             format!("--define:SELVEDGE_WASM={:?}", manifest.wasm),
             format!("--define:SELVEDGE_WASM_INTEGRITY={:?}", manifest.integrity),
             format!("--define:SELVEDGE_SIGNALS={name:?}"),

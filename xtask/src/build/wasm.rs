@@ -20,13 +20,26 @@ const FEATURES: [&str; 6] = [
 ];
 
 /// Raised when the steps below change, so that old results are not taken for fresh.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// What the result depends on: the Wasm, the recipe and the packages of npm.
 pub fn key(raw: &[u8], more: &[u8]) -> Result<String> {
     let lock = files::read(&paths::root().join("package-lock.json"))?;
     let parts = [raw, RECIPE.as_bytes(), &lock, more].map(files::sha256).concat();
     Ok(files::hex(&files::sha256(&parts)))
+}
+
+/// Copies Wasm as one that must not refer to JavaScript's objects: else its bindings get a table for
+/// them, and the functions to tend it.
+pub fn without_references(from: &Path, to: &Path) -> Result<()> {
+    const USED: &[u8] = b"+\x0freference-types";
+    let mut bytes = files::read(from)?;
+    let places = bytes.windows(USED.len()).rposition(|name| name == USED);
+    // In the list of features, which stands at the end, `-` is for what is not allowed.
+    if let Some(used) = places.and_then(|at| bytes.get_mut(at)) {
+        *used = b'-';
+    }
+    files::write_if_changed(to, &bytes)
 }
 
 /// Writes `<name>.js` and `<name>_bg.wasm` into `folder`.

@@ -56,7 +56,7 @@ const VISITOR = {
 const EVENTS = ["batch", "track", "identify", "page", "screen", "group", "alias"].map(
   (kind) => `v1/${kind}`,
 );
-const ADMIN = ["explain", "preview", "export", "erase"].map((name) => `admin/v1/${name}`);
+const ADMIN = ["explain", "export", "erase"].map((name) => `admin/v1/${name}`);
 
 /** [what, method, path, headers, body, status, code] */
 function cases() {
@@ -271,7 +271,7 @@ function cases() {
   batch("too many events", JSON.stringify({ batch: Array(501).fill({}) }), "too_many_events");
   batch("an event of no kind", '{"batch":[{"type":"nonsense"}]}', "bad_event_type");
 
-  for (const path of [...ADMIN, "sync/v1/apply"]) {
+  for (const path of [...ADMIN, "admin/v1/preview", "sync/v1/apply"]) {
     const right = path.startsWith("sync") ? KEYS.central : KEYS.admin;
     const at = (what, headers, body, status, code) =>
       add(what, "POST", path, headers, body, status, code);

@@ -69,6 +69,7 @@ fn schema_and_compiler_agree_on_what_is_good() {
         ("/offers/basket/rank", json!("3.0 * 2.0")),
         ("/offers/basket/repeats", json!(true)),
         ("/offers/basket/budget", json!({ "max": 1, "on": "click", "per": "ever" })),
+        ("/offers/basket/fallback", json!("welcome")),
         (
             "/offers/basket/budget",
             json!({ "max": 9_000, "on": "impression", "per": "day", "zone": "Europe/Berlin" }),
@@ -104,6 +105,8 @@ fn schema_and_compiler_agree_on_what_is_bad() {
         ("/holdouts", json!({ "all": { "share": 1.5 } })),
         ("/offers/basket/variants", json!({ "a": null })),
         ("/offers/basket/repeats", json!("yes")),
+        ("/offers/basket/fallback", json!("Welcome offer")),
+        ("/offers/basket/fallback", json!(["welcome"])),
         ("/offers/basket/budget", json!({ "max": 0, "on": "click", "per": "ever" })),
         ("/offers/basket/budget", json!({ "max": 1, "on": "dismissal", "per": "ever" })),
         ("/offers/basket/budget", json!({ "max": 1, "on": "click", "per": "week" })),

@@ -89,12 +89,25 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// The spent offers of a workspace at `now`, by index, ascending.
-    pub fn of(&self, workspace: &Workspace, now: Timestamp) -> Vec<u32> {
-        let open = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+    /// The offers by a workspace's indices, so that asking for those of a moment is cheap.
+    pub fn indexed(&self, workspace: &Workspace) -> SpentIndex {
         // Names in order give indices in order, since a workspace's offers are sorted by name.
-        let spent = self.offers.iter().filter(|(_, until)| !open(until));
-        spent.filter_map(|(offer, _)| workspace.offer_at(offer)).collect()
+        let known = self.offers.iter();
+        SpentIndex(
+            known.filter_map(|(offer, until)| Some((workspace.offer_at(offer)?, *until))).collect(),
+        )
+    }
+}
+
+/// Which offers of one workspace are spent, by index, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpentIndex(Vec<(u32, Option<Timestamp>)>);
+
+impl SpentIndex {
+    /// Those that are spent at `now`: a day that is over has opened its offers again.
+    pub fn at(&self, now: Timestamp) -> Vec<u32> {
+        let spent = self.0.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
+        spent.map(|(offer, _)| *offer).collect()
     }
 }
 

@@ -89,7 +89,7 @@ impl Slice {
             if known.is_some_and(|known| view.spent.binary_search(&known).is_ok()) {
                 spent.push(at);
             }
-            if workspace.budgets.iter().any(|budget| budget.offer == offer.key) {
+            if workspace.budget(&offer.key).is_some() {
                 life_ms = limits::BUDGET_SLICE_MS;
             }
             let known = known.filter(|_| allowed);

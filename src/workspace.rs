@@ -445,6 +445,12 @@ impl Workspace {
         }
     }
 
+    /// The budget of an offer.
+    pub fn budget(&self, offer: &str) -> Option<&Budget> {
+        let at = self.budgets.binary_search_by(|one| one.offer.as_str().cmp(offer)).ok()?;
+        self.budgets.get(at)
+    }
+
     /// An experiment by index.
     pub fn experiment(&self, index: u16) -> Option<&Experiment> {
         self.experiments.get(usize::from(index))

@@ -240,7 +240,7 @@ fn code<'d>(decision: &'d Decision, offer: &str) -> (&'d str, &'d str) {
 
 fn spent(world: &World, offers: &[&str]) -> Circumstances {
     let offers = offers.iter().map(|offer| ((*offer).to_owned(), None)).collect();
-    let spent = Spent { as_of: world.now, offers }.of(&world.workspace, world.now);
+    let spent = Spent { as_of: world.now, offers }.indexed(&world.workspace).at(world.now);
     Circumstances { spent, ..Circumstances::default() }
 }
 
@@ -281,7 +281,8 @@ fn a_day_that_is_over_opens_an_offer_whatever_the_central_store_says_later() {
     let world = world(&with(r#""budget": {"max": 1, "on": "click", "per": "day"}"#));
     let midnight = world.now.plus_ms(8 * HOUR);
     let spent = Spent { as_of: world.now, offers: [("special".into(), Some(midnight))].into() };
-    let at = |ms: i64| spent.of(&world.workspace, midnight.plus_ms(ms)).len();
+    let spent = spent.indexed(&world.workspace);
+    let at = |ms: i64| spent.at(midnight.plus_ms(ms)).len();
     assert_eq!((at(-1), at(0)), (1, 0));
 }
 

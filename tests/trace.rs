@@ -29,7 +29,7 @@ impl Dice {
 }
 
 fn read(world: &mut World, browser: &Browser) {
-    use selvedge::engine::{Input, Placements};
+    use selvedge::engine::{Circumstances, Input, Placements};
     use selvedge::workspace::Where;
     let home = world.home(browser);
     let speaker = world.speaker(browser);
@@ -44,6 +44,15 @@ fn read(world: &mut World, browser: &Browser) {
         },
     );
     world.send(&home, Input::Slice { speaker: speaker.clone(), request: request() });
+    let question = Input::Decide {
+        speaker: speaker.clone(),
+        placements: placements.clone(),
+        request: request(),
+        trace: true,
+    };
+    let circumstances =
+        Circumstances { spent: vec![0], shown: vec!["welcome".into()], ..Circumstances::default() };
+    world.send(&home, Input::Under { circumstances, question: Box::new(question) });
     world.send(&home, Input::Explain { speaker, placements, request: request() });
 }
 

@@ -161,14 +161,12 @@ fn sentence(
             Some(cap) => format!("it reached its cap of {} {}", cap.max, cap.sentence()),
             None => "it reached a cap".to_owned(),
         },
-        Code::BudgetSpent => {
-            match workspace.budgets.iter().find(|budget| budget.offer == offer.key) {
-                Some(budget) => {
-                    format!("its budget of {} {} is spent", budget.max, budget.sentence())
-                }
-                None => "its budget is spent".to_owned(),
+        Code::BudgetSpent => match workspace.budget(&offer.key) {
+            Some(budget) => {
+                format!("its budget of {} {} is spent", budget.max, budget.sentence())
             }
-        }
+            None => "its budget is spent".to_owned(),
+        },
         Code::OnPageAlready => "another placement of this page shows it".to_owned(),
         Code::Excluded => "the page shows another offer of its exclusion group".to_owned(),
         Code::HeldOut => "this profile is held out, to measure what offers do".to_owned(),

@@ -90,3 +90,23 @@ impl Declare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::budget::Spent;
+    use crate::wire::Changes;
+
+    #[test]
+    fn changes_of_an_older_release_say_nothing_of_spent_offers() {
+        let older = r#"{"wireVersion":1,"changes":[],"cursor":7,"more":false}"#;
+        let read: Changes = serde_json::from_str(older).unwrap();
+        assert_eq!(read.spent, None);
+        assert_eq!(serde_json::to_string(&read).unwrap(), older, "and it reads what we write");
+        let spent = Spent { offers: [("deal".into(), None)].into(), ..Spent::default() };
+        let newer = Changes { spent: Some(spent), ..read };
+        let text = serde_json::to_string(&newer).unwrap();
+        assert_eq!(serde_json::from_str::<Changes>(&text).unwrap(), newer);
+    }
+}

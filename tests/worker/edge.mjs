@@ -163,6 +163,11 @@ async function startCentral(state) {
       state.erased.push(JSON.parse(body).profile);
       return json({ acknowledged: false });
     }
+    if (path === "/sync/v1/declare") {
+      if (state.mode === "old") return json({ code: "no_route" }, 404);
+      state.declared.push(JSON.parse(body));
+      return json({ asOf: 0, offers: {} });
+    }
     const waiting = state.feed.splice(0);
     return json({ wireVersion: 1, changes: waiting, cursor: state.cursor, more: false });
   });
@@ -202,6 +207,7 @@ export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
     facts: [],
     hydrated: [],
     erased: [],
+    declared: [],
     feed: [],
     cursor: 0,
     pushes: 0,

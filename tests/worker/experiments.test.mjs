@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, Browser, publish, send, until } from "./edge.mjs";
+import { ask, Browser, publish, send, startEdge, traits, until } from "./edge.mjs";
 import { key, startBoth } from "./store.mjs";
 
 const content = (headline) => ({ en: { headline } });
@@ -320,5 +320,40 @@ test("nobody forces a variant without a link that the admin made", async () => {
     assert.equal((await preview(variants)).json.code, code);
     const said = await ask(edge, "explain", { customerId: "C-1", variants });
     assert.equal(said.json.code, code);
+  }
+});
+
+test("a workspace is declared until it was heard, and an older store is followed", async () => {
+  const alone = await startEdge();
+  try {
+    alone.central.mode = "old";
+    await publish(alone);
+    const browser = new Browser(alone);
+    await browser.allowAll();
+    assert.equal((await browser.login("C-1")).json.linked, true);
+    const { person } = alone.central.hydrated[0];
+    // What the older store says is taken, whatever it does not know.
+    alone.central.feed.push(traits(person, { first_name: { String: "Ada" } }));
+    alone.central.cursor = 1;
+    await publish(alone);
+    const told = async () => {
+      const { profile } = (await ask(alone, "explain", { customerId: "C-1" })).json;
+      return profile.traits.first_name === "Ada";
+    };
+    await until(told, "the older store's change");
+    assert.deepEqual(alone.central.declared, []);
+    alone.central.mode = "down";
+    const answer = await publish(alone, JSON.stringify(WORKSPACE));
+    assert.equal(answer.status, 200);
+    alone.central.mode = "up";
+    await publish(alone, JSON.stringify(WORKSPACE));
+    await until(() => alone.central.declared.length > 0, "the declaration");
+    const [{ workspace, budgets, experiments }] = alone.central.declared;
+    assert.equal(workspace, answer.json.version);
+    assert.deepEqual([budgets.length, experiments.length], [1, 3]);
+    // Names, shares and numbers: no condition and no content leaves for the central store.
+    assert.doesNotMatch(JSON.stringify(alone.central.declared), /headline|Deal|when/);
+  } finally {
+    await alone.stop();
   }
 });

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use selvedge::budget::Spent;
+use selvedge::budget::{Spent, SpentIndex};
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
 use worker::Env;
@@ -25,6 +25,8 @@ struct Known {
     current: Option<Rc<Workspace>>,
     asked: Option<Timestamp>,
     spent: Spent,
+    /// The same by the indices of this workspace.
+    spent_index: Option<(String, SpentIndex)>,
 }
 
 thread_local! {
@@ -84,13 +86,20 @@ pub fn take_spent(spent: Spent) {
     KNOWN.with_borrow_mut(|known| {
         if spent.as_of > known.spent.as_of {
             known.spent = spent;
+            known.spent_index = None;
         }
     });
 }
 
 /// The offers of a workspace that are spent now, by index.
 pub fn spent(workspace: &Workspace, now: Timestamp) -> Vec<u32> {
-    KNOWN.with_borrow(|known| known.spent.of(workspace, now))
+    KNOWN.with_borrow_mut(|known| {
+        let Known { spent, spent_index, .. } = known;
+        if spent_index.as_ref().is_none_or(|(version, _)| *version != workspace.version) {
+            *spent_index = Some((workspace.version.clone(), spent.indexed(workspace)));
+        }
+        spent_index.as_ref().map_or_else(Vec::new, |(_, index)| index.at(now))
+    })
 }
 
 /// A workspace by version. Errors: `no_workspace`, `unavailable`.

@@ -27,6 +27,28 @@ pub enum Command {
     Decide(Which),
     /// Say why each offer wins or loses
     Explain(Which),
+    /// Count over many profiles which offers reach whom, win, overlap, and never appear
+    Simulate {
+        /// The workspace's source
+        workspace: PathBuf,
+        /// One profile per line; `-` reads standard input
+        #[arg(value_name = "PROFILES.ndjson")]
+        profiles: PathBuf,
+        #[command(flatten)]
+        trial: Trial,
+    },
+    /// Show whose decisions change between two workspaces; exits with 3 where any does
+    Diff {
+        /// The workspace as it is
+        before: PathBuf,
+        /// The workspace as it would be
+        after: PathBuf,
+        /// One profile per line; `-` reads standard input
+        #[arg(value_name = "PROFILES.ndjson")]
+        profiles: PathBuf,
+        #[command(flatten)]
+        trial: Trial,
+    },
     /// Compile a workspace into the image that pages or servers load
     Image {
         /// The workspace's source
@@ -165,6 +187,20 @@ impl Which {
             _ => None,
         }
     }
+}
+
+/// How `simulate` and `diff` ask.
+#[derive(Debug, Args)]
+pub struct Trial {
+    /// Only this placement; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub placement: Vec<String>,
+    /// The time to decide at, instead of each profile's `now` or the clock
+    #[arg(long, visible_alias = "at", value_name = "RFC3339")]
+    pub now: Option<String>,
+    /// A field of the request, over the profiles' own; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub request: Vec<String>,
 }
 
 /// Which edge, and its key.

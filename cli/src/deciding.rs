@@ -2,7 +2,7 @@
 //! line. It must never hold more than one profile of such a file in memory.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,13 +16,11 @@ use serde_json::{Map, Value, json};
 
 use crate::args::Which;
 use crate::check;
+use crate::crowd::{self, Lines, PROFILE_BYTES};
 use crate::problem::{Outcome, Problem};
 use crate::profile::{self, Overrides, Visitor};
 use crate::show;
 use crate::story::Stage;
-
-/// Bytes of one profile; larger ones are no profile that an edge would hold.
-const PROFILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What came of one profile.
 enum Answer {
@@ -45,7 +43,8 @@ pub fn run(which: &Which, explain: bool, as_json: bool) -> Outcome<bool> {
     }
 }
 
-fn clock() -> Timestamp {
+/// The time of this machine, read once per command.
+pub fn clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -64,7 +63,7 @@ impl Job<'_> {
         let read = open.take(PROFILE_BYTES.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|error| Problem::file(path, &error))?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > PROFILE_BYTES {
-            return Err(too_large());
+            return Err(crowd::too_large());
         }
         let (visitor, answer, notes) = self.answer(&bytes)?;
         let mut out = BufWriter::new(io::stdout().lock());
@@ -85,41 +84,22 @@ impl Job<'_> {
 
     /// One line of JSON per line; a line that cannot be answered says why, and the rest goes on.
     fn many(&self, path: &Path) -> Outcome<bool> {
-        let reader: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin().lock())
-        } else {
-            Box::new(File::open(path).map_err(|error| Problem::file(path, &error))?)
-        };
-        let mut reader = BufReader::new(reader);
+        let (reader, _) = crowd::open(path)?;
+        let mut lines = Lines::new(reader);
         let mut out = BufWriter::new(io::stdout().lock());
-        let (mut fine, mut number) = (true, 0_u64);
+        let mut fine = true;
         let mut line = Vec::new();
         loop {
-            line.clear();
-            let limit = PROFILE_BYTES.saturating_add(1);
-            let read = (&mut reader).take(limit).read_until(b'\n', &mut line);
-            let read = read.map_err(|error| Problem::file(path, &error))?;
-            if read == 0 {
-                break;
-            }
-            number = number.saturating_add(1);
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let complete = line.ends_with(b"\n") || u64::try_from(read) != Ok(limit);
-            let answer = if complete {
-                self.answer(line.trim_ascii())
-            } else {
-                skip_line(&mut reader).map_err(|error| Problem::file(path, &error))?;
-                Err(too_large())
-            };
+            let read = lines.next(&mut line).map_err(|error| Problem::file(path, &error))?;
+            let Some(read) = read else { break };
+            let answer = read.and_then(|()| self.answer(line.trim_ascii()));
             match answer {
                 Ok((visitor, answer, notes)) => {
                     writeln!(out, "{}", to_json(&visitor, &answer, &notes))?;
                 }
                 Err(problem) => {
                     fine = false;
-                    let answer = json!({ "line": number, "error": problem.to_json() });
+                    let answer = json!({ "line": lines.number, "error": problem.to_json() });
                     writeln!(out, "{answer}")?;
                 }
             }
@@ -139,25 +119,6 @@ impl Job<'_> {
         let answer = joined(replies)
             .ok_or_else(|| Problem::new("no_answer", "the engine gave no decision"))?;
         Ok((visitor, answer, stage.notes))
-    }
-}
-
-fn too_large() -> Problem {
-    Problem::new("profile_too_large", format!("a profile has at most {PROFILE_BYTES} bytes"))
-}
-
-fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = reader.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(buffer.len(), |at| at.saturating_add(1));
-        if taken == 0 {
-            return Ok(());
-        }
-        reader.consume(taken);
-        if end.is_some() {
-            return Ok(());
-        }
     }
 }
 

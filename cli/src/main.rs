@@ -3,11 +3,13 @@
 //! calls it.
 //!
 //! Exit codes: 0 done; 1 the answer is no, or something is wrong with what was given or reached;
-//! 2 the command was not understood.
+//! 2 the command was not understood; 3 `diff` found decisions that change.
 
 mod args;
+mod changes;
 mod check;
 mod consent;
+mod crowd;
 mod deciding;
 mod http;
 mod image;
@@ -19,6 +21,7 @@ mod profile;
 mod publish;
 mod receipts;
 mod show;
+mod simulate;
 mod story;
 
 use std::process::ExitCode;
@@ -32,16 +35,21 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.json;
     match run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => code,
         Err(problem) => problem.report(json),
     }
 }
 
-/// Ok(false) where the answer is no.
-fn run(arguments: Arguments) -> Outcome<bool> {
+fn run(arguments: Arguments) -> Outcome<ExitCode> {
     let json = arguments.json;
-    match arguments.command {
+    // False where the answer is no.
+    let done = match arguments.command {
+        Command::Diff { before, after, profiles, trial } => {
+            return changes::run([&before, &after], &profiles, &trial, json);
+        }
+        Command::Simulate { workspace, profiles, trial } => {
+            simulate::run(&workspace, &profiles, &trial, json)
+        }
         Command::Check { workspace } => check::run(&workspace, json),
         Command::Decide(which) => deciding::run(&which, false, json),
         Command::Explain(which) => deciding::run(&which, true, json),
@@ -62,5 +70,6 @@ fn run(arguments: Arguments) -> Outcome<bool> {
             }
             ConsentCommand::Verify { file } => receipts::verify(&file, json),
         },
-    }
+    }?;
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

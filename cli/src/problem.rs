@@ -76,6 +76,13 @@ impl Problem {
         &self.0.message
     }
 
+    /// The sentence with its place and its code.
+    pub fn line(&self) -> String {
+        let Details { code, message, place, .. } = &*self.0;
+        let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
+        format!("{message} [{code}]{place}")
+    }
+
     /// The problem as JSON.
     pub fn to_json(&self) -> Value {
         let Details { code, message, place, mistakes, .. } = &*self.0;

@@ -49,8 +49,14 @@ pub fn mistakes(out: &mut dyn Write, path: &Path, mistakes: &[Mistake]) -> io::R
 }
 
 /// A text as a terminal may show it.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A part of a whole, with one decimal.
+pub fn percent(part: u64, whole: u64) -> String {
+    let tenths = part.saturating_mul(1_000).checked_div(whole).unwrap_or(0);
+    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 /// What was decided.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use selvedge::consent::{Basis, Consent, Purpose, Signals};
+use selvedge::decide::Decision;
 use selvedge::engine::{self, Effect, Input, Login, Placements, Reply, Speaker, State};
 use selvedge::event::{Event, EventKind};
 use selvedge::ids::{DeviceId, Entropy, ProfileName};
@@ -75,6 +76,29 @@ impl<'w> Stage<'w> {
             request: visitor.request.clone(),
             trace: false,
         })
+    }
+
+    /// The decisions alone, in the order of [`Stage::decide`], where asked for with their traces.
+    pub fn decisions(
+        &mut self,
+        visitor: &Visitor,
+        named: &[String],
+        trace: bool,
+    ) -> Outcome<Vec<Decision>> {
+        let replies = self.ask(named, |speaker, placements| Input::Decide {
+            speaker,
+            placements,
+            request: visitor.request.clone(),
+            trace,
+        })?;
+        let mut decisions = Vec::new();
+        for reply in replies {
+            let Reply::Decisions(page) = reply else {
+                return Err(Problem::new("no_answer", "the engine gave no decision"));
+            };
+            decisions.extend(page.decisions);
+        }
+        Ok(decisions)
     }
 
     /// The same with everything that is known, and why every offer won or lost.

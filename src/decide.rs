@@ -21,7 +21,7 @@ use crate::rule::{Facts, Rules, Scratch, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
-use exposure::Missed;
+use exposure::{AllMissed, Missed};
 
 pub use content::fill;
 pub use exposure::{Exposure, exposure_names};
@@ -287,7 +287,7 @@ pub fn audiences(workspace: &Workspace, view: &View<'_>) -> Vec<String> {
 pub struct Work {
     search: Scratch,
     judge: Scratch,
-    missed: Vec<Missed>,
+    missed: AllMissed,
 }
 
 impl Work {
@@ -295,7 +295,7 @@ impl Work {
     pub fn begin(&mut self) {
         self.search.begin();
         self.judge.begin();
-        self.missed.clear();
+        self.missed.all.clear();
     }
 }
 
@@ -319,7 +319,7 @@ pub fn choose(
     work: &mut Work,
 ) -> Option<Chosen> {
     let Work { search, judge, missed } = work;
-    missed.clear();
+    missed.all.clear();
     Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search)
 }
 
@@ -334,7 +334,7 @@ pub fn choose_and_trace(
     codes: &mut Vec<Code>,
 ) -> Option<Chosen> {
     let Work { search, judge, missed } = work;
-    missed.clear();
+    missed.all.clear();
     Case { workspace, view, now, taken, scratch: judge, missed }.all(placement, search, codes)
 }
 
@@ -439,7 +439,7 @@ struct Case<'a, 'v, 's> {
     now: Timestamp,
     taken: &'a [u32],
     scratch: &'s mut Scratch,
-    missed: &'s mut Vec<Missed>,
+    missed: &'s mut AllMissed,
 }
 
 impl<'a> Case<'a, '_, '_> {
@@ -461,7 +461,7 @@ impl<'a> Case<'a, '_, '_> {
             // Where the rank is static, the first that passes is the winner.
             if placement.is_ranked { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        self.keep_missed(&best);
+        self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
         best.winner
     }
 
@@ -491,7 +491,7 @@ impl<'a> Case<'a, '_, '_> {
                 self.meet(&mut best, offer, chosen);
             }
         });
-        self.keep_missed(&best);
+        self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
         let won = best.winner.map(|chosen| chosen.offer);
         let winner = placement.offers.iter().position(|at| Some(*at) == won);
         for (place, code) in codes.iter_mut().enumerate() {
@@ -555,14 +555,7 @@ impl<'a> Case<'a, '_, '_> {
         let Some((experiment, variant)) = why else { return };
         let score = self.view.score(&self.workspace.rules, offer, self.scratch);
         if best.winner.is_none() || (!best.is_beyond(offer) && score > best.score) {
-            self.missed.push(Missed { experiment, variant, priority: offer.priority, score });
-        }
-    }
-
-    /// Forgets what the winner would have beaten anyway.
-    fn keep_missed(&mut self, best: &Best<'a>) {
-        if let Some(winner) = best.offer {
-            self.missed.retain(|one| one.outranks(winner.priority, best.score));
+            self.missed.all.push(Missed { experiment, variant, priority: offer.priority, score });
         }
     }
 

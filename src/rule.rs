@@ -50,7 +50,7 @@ pub use facts::Facts;
 pub use image::Span;
 use image::{Column, Image, Node, Op};
 use index::{Index, Symbols};
-pub(crate) use operators::format_int;
+pub(crate) use operators::push_int;
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};
 
@@ -158,33 +158,42 @@ impl Rules {
 
     /// What a condition comes to. [`Scratch::begin`] goes before.
     pub fn truth(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> Truth {
-        self.failed(rule, facts, scratch).map_or(Truth::Match, |failed| failed.truth)
+        self.first_failed(rule, facts, scratch).1
     }
 
     /// The first conjunct that is false, or else the first that cannot be told; None where the
     /// condition matches.
     pub fn failed(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> Option<Failed> {
-        let Some(conjuncts) = self.image.range(Column::ConjunctStarts, rule.0) else {
-            return Some(Failed { span: None, truth: Truth::Error(Code::BadImage) });
-        };
-        let mut run = Run::new(self, facts, scratch);
-        let mut unknown = None;
-        for (conjunct, place) in self.conjuncts(rule.0).iter().zip(conjuncts) {
-            let truth = run.truth(*conjunct);
-            if truth == Truth::Match {
-                continue;
-            }
-            let span = match self.image.column(Column::Spans).get(2 * place..2 * place + 2) {
-                Some([offset, len]) => Some(Span { offset: *offset, len: *len }),
-                _ => None,
-            };
-            let failed = Some(Failed { span, truth });
-            if truth == Truth::NoMatch {
-                return failed;
-            }
-            unknown = unknown.or(failed);
+        let (nth, truth) = self.first_failed(rule, facts, scratch);
+        if truth == Truth::Match {
+            return None;
         }
-        unknown
+        let place = self.image.range(Column::ConjunctStarts, rule.0).map(|range| range.start + nth);
+        let span = place.and_then(|place| self.image.column(Column::Spans).get(2 * place..));
+        let span = match span {
+            Some([offset, len, ..]) => Some(Span { offset: *offset, len: *len }),
+            _ => None,
+        };
+        Some(Failed { span, truth })
+    }
+
+    /// The same by its place among the rule's conjuncts.
+    fn first_failed(&self, rule: RuleId, facts: &Facts, scratch: &mut Scratch) -> (usize, Truth) {
+        if rule.0 >= self.image.count(Column::ConjunctStarts) {
+            return (0, Truth::Error(Code::BadImage));
+        }
+        let mut run = Run::new(self, facts, scratch);
+        let mut first = (0, Truth::Match);
+        for (nth, conjunct) in self.conjuncts(rule.0).iter().enumerate() {
+            let truth = run.truth(*conjunct);
+            if truth == Truth::NoMatch {
+                return (nth, truth);
+            }
+            if first.1 == Truth::Match {
+                first = (nth, truth);
+            }
+        }
+        first
     }
 
     /// What a formula comes to: always a finite number, else a reason.

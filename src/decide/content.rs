@@ -2,7 +2,7 @@
 //! text lands knows how.
 
 use crate::offer::{FieldKind, Fields};
-use crate::rule::{Facts, Value, format_int};
+use crate::rule::{Facts, Value, push_int};
 
 /// Hands out the fields of a content, with their values filled in.
 pub fn fill(mut fields: Fields<'_>, facts: &Facts, mut put: impl FnMut(&str, FieldKind, String)) {
@@ -19,72 +19,76 @@ pub fn fill(mut fields: Fields<'_>, facts: &Facts, mut put: impl FnMut(&str, Fie
 }
 
 fn push(text: &mut String, value: Option<&Value>, fallback: &str, kind: FieldKind) {
-    let shown = value.and_then(show).filter(|shown| !shown.is_empty());
-    let shown = shown.as_deref().unwrap_or(fallback);
-    match kind {
-        FieldKind::Text => text.push_str(shown),
-        // A value in an address stays one segment of it, whatever it holds.
-        FieldKind::Link | FieldKind::Image => {
-            for byte in shown.bytes() {
-                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
-                    text.push(char::from(byte));
-                } else {
-                    text.push('%');
-                    text.push_str(&crate::ids::hex(&[byte]).to_ascii_uppercase());
-                }
+    let mut shown = String::new();
+    if let Some(value) = value {
+        show(&mut shown, value);
+    }
+    if shown.is_empty() {
+        shown.push_str(fallback);
+    }
+    if kind == FieldKind::Text {
+        return text.push_str(&shown);
+    }
+    // A value in an address stays one segment of it, whatever it holds.
+    for byte in shown.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from(if nibble < 10 { b'0' } else { b'A' - 10 } + nibble));
             }
         }
     }
 }
 
-/// A value as people read it. Lists and lengths of time are not shown.
-fn show(value: &Value) -> Option<String> {
-    Some(match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "true".to_owned(),
-        Value::Bool(false) => "false".to_owned(),
-        Value::Int(int) => format_int(*int),
-        Value::Double(double) => money(*double)?,
-        Value::Timestamp(ms) => day(*ms)?,
-        _ => return None,
-    })
+/// Appends a value as people read it. Lists and lengths of time are not shown.
+fn show(text: &mut String, value: &Value) {
+    match value {
+        Value::String(shown) => text.push_str(shown),
+        Value::Bool(shown) => text.push_str(if *shown { "true" } else { "false" }),
+        Value::Int(int) => push_int(text, *int),
+        Value::Double(double) => money(text, *double),
+        Value::Timestamp(ms) => day(text, *ms),
+        _ => {}
+    }
 }
 
 /// A double with at most two decimals, which is what prices and amounts need; cheaper in Wasm than
 /// the shortest form of any double.
-fn money(double: f64) -> Option<String> {
+fn money(text: &mut String, double: f64) {
     if !double.is_finite() || double.abs() >= 1e15 {
-        return None;
+        return;
     }
     #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
     let cents = (double * 100.0).round() as i64;
-    let whole = (cents / 100).abs();
-    let part = (cents % 100).abs();
-    let sign = if cents < 0 { "-" } else { "" };
-    let mut text = sign.to_owned();
-    text.push_str(&format_int(whole));
-    if part > 0 {
-        text.push('.');
-        if part < 10 {
-            text.push('0');
-        }
-        text.push_str(&format_int(part));
+    if cents < 0 {
+        text.push_str("-");
     }
-    Some(text)
+    push_int(text, (cents / 100).abs());
+    let part = (cents % 100).abs();
+    if part > 0 {
+        push_part(text, ".", part);
+    }
 }
 
 /// The UTC day, as RFC 3339 writes it; years of four digits only.
-fn day(ms: i64) -> Option<String> {
+fn day(text: &mut String, ms: i64) {
     let (year, month, day) = crate::rule::civil_day(ms);
-    if !(1_000..=9_999).contains(&year) {
-        return None;
+    if (1_000..=9_999).contains(&year) {
+        push_int(text, year);
+        push_part(text, "-", month);
+        push_part(text, "-", day);
     }
-    let mut text = format_int(year);
-    for part in [month, day] {
-        text.push_str(if part < 10 { "-0" } else { "-" });
-        text.push_str(&format_int(part));
+}
+
+/// Appends a mark and a number of two digits.
+fn push_part(text: &mut String, mark: &str, part: i64) {
+    text.push_str(mark);
+    if part < 10 {
+        text.push_str("0");
     }
-    Some(text)
+    push_int(text, part);
 }
 
 #[cfg(test)]
@@ -93,7 +97,11 @@ mod tests {
 
     #[test]
     fn values_are_shown_as_people_read_them() {
-        let shown = |value| show(&value).unwrap_or_default();
+        let shown = |value| {
+            let mut text = String::new();
+            show(&mut text, &value);
+            text
+        };
         assert_eq!(shown(Value::Double(1234.5)), "1234.50");
         assert_eq!(shown(Value::Double(-0.05)), "-0.05");
         assert_eq!(shown(Value::Double(7.0)), "7");

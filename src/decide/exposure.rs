@@ -33,11 +33,20 @@ pub(super) struct Missed {
     pub score: f64,
 }
 
-impl Missed {
-    /// Whether it would have won against the winner, which has this priority and score. An equal
-    /// one came first.
-    pub fn outranks(&self, priority: i32, score: f64) -> bool {
-        self.priority > priority || (self.priority == priority && self.score >= score)
+/// Those of one choice.
+#[derive(Debug, Default)]
+pub(super) struct AllMissed {
+    pub all: Vec<Missed>,
+    /// The priority and score of the winner, where there is one.
+    pub winner: Option<(i32, f64)>,
+}
+
+impl AllMissed {
+    /// Whether it would have won against the winner. An equal one came first.
+    fn outranks(&self, one: &Missed) -> bool {
+        self.winner.is_none_or(|(priority, score)| {
+            one.priority > priority || (one.priority == priority && one.score >= score)
+        })
     }
 }
 
@@ -46,12 +55,14 @@ pub(super) fn of(
     workspace: &Workspace,
     view: &View<'_>,
     chosen: Option<(Chosen, &Offer)>,
-    missed: &[Missed],
+    missed: &AllMissed,
     scratch: &mut Scratch,
 ) -> Vec<(u16, u16)> {
     let mut found = Vec::new();
-    for one in missed {
-        add(&mut found, one.experiment, Some(one.variant));
+    for one in &missed.all {
+        if missed.outranks(one) {
+            add(&mut found, one.experiment, Some(one.variant));
+        }
     }
     if let Some((chosen, offer)) = chosen {
         if let Some(part) = &offer.experiment {

@@ -42,7 +42,8 @@ impl Facts {
         let slots = rules.image.slots();
         let lists = (0..).map(|slot| rules.is_list(slot)).take(slots);
         Self {
-            values: vec![None; slots],
+            // Not by `vec!`, which would want to copy values.
+            values: (0..slots).map(|_| None).collect(),
             segments: vec![MISSING; slots],
             lists: lists.map(|is_list| is_list.then(|| vec![MISSING])).collect(),
         }

@@ -57,6 +57,21 @@ impl<'r> Val<'r> {
         }
     }
 
+    /// Whether an operator converts to what this value is already.
+    fn is_of(self, op: Op) -> bool {
+        let to = match self {
+            Val::Bool(_) => Op::ToBool,
+            Val::Int(_) => Op::ToInt,
+            Val::Double(_) => Op::ToDouble,
+            Val::Text(_) => Op::ToText,
+            Val::Timestamp(_) => Op::ToTimestamp,
+            Val::Duration(_) => Op::ToDuration,
+            Val::Version(_) => Op::ToVersion,
+            Val::Entries(_) | Val::List(..) => return false,
+        };
+        op == to
+    }
+
     /// Number of entries; None of what is no list.
     pub fn len(self) -> Option<usize> {
         match self {
@@ -228,7 +243,7 @@ impl<'r> Made<'r> {
         let exact = match op {
             Op::Add => x.checked_add(y),
             Op::Subtract => x.checked_sub(y),
-            Op::Multiply => x.checked_mul(y),
+            Op::Multiply => times(x, y),
             _ if y == 0 => return Err(Code::DivideByZero),
             Op::Divide => x.checked_div(y),
             _ => x.checked_rem(y),
@@ -259,7 +274,10 @@ impl<'r> Made<'r> {
             (Op::Negate, Val::Duration(v)) => Val::Duration(-v),
             (Op::Size, v) => {
                 let size = match v {
-                    Val::Text(text) => self.str(text).chars().count(),
+                    Val::Text(text) => {
+                        // Every character has one byte that continues none.
+                        self.str(text).bytes().filter(|byte| byte & 0xc0 != 0x80).count()
+                    }
                     list => list.len().ok_or(Code::NoOverload)?,
                 };
                 Val::Int(i64::try_from(size).unwrap_or(i64::MAX))
@@ -272,21 +290,19 @@ impl<'r> Made<'r> {
             (Op::Part, Val::Duration(ms)) => {
                 Val::Int(part_of_duration(ms, b % 16).ok_or(Code::NoOverload)?)
             }
-            (Op::ToInt, Val::Int(_))
-            | (Op::ToDouble, Val::Double(_))
-            | (Op::ToText, Val::Text(_))
-            | (Op::ToBool, Val::Bool(_))
-            | (Op::ToTimestamp, Val::Timestamp(_))
-            | (Op::ToDuration, Val::Duration(_))
-            | (Op::ToVersion, Val::Version(_)) => v,
+            _ if v.is_of(op) => v,
             (Op::ToInt, Val::Double(v)) => Val::Int(truncated(v).ok_or(over)?),
             (Op::ToInt, Val::Timestamp(v)) => Val::Int(v.div_euclid(1_000)),
             (Op::ToDouble, Val::Int(v)) => Val::Double(to_double(v)),
             (Op::ToText, Val::Version(v)) => Val::Text(v),
             (Op::ToText, Val::Bool(v)) => Val::Text(Text::There(if v { "true" } else { "false" })),
-            (Op::ToText, Val::Int(v)) => Val::Text(self.text(format_int(v))),
+            (Op::ToText, Val::Int(v)) => {
+                let mut text = String::new();
+                push_int(&mut text, v);
+                Val::Text(self.text(text))
+            }
             (Op::ToTimestamp, Val::Int(v)) => {
-                Val::Timestamp(v.checked_mul(1_000).and_then(time_in_range).ok_or(over)?)
+                Val::Timestamp(times(v, 1_000).and_then(time_in_range).ok_or(over)?)
             }
             (op, Val::Text(text)) => {
                 let from = self.str(text);
@@ -331,33 +347,39 @@ fn truncated(v: f64) -> Option<i64> {
     (!v.is_nan() && int != i64::MIN && int != i64::MAX).then_some(int)
 }
 
+/// A product, where there is one: one such multiplication is enough for the page.
+#[inline(never)]
+fn times(a: i64, b: i64) -> Option<i64> {
+    a.checked_mul(b)
+}
+
 fn parse_int(text: &str) -> Option<i64> {
-    let mut digits = text.as_bytes();
-    let negative = digits.first() == Some(&b'-');
-    if let Some((b'-' | b'+', rest)) = digits.split_first() {
-        digits = rest;
-    }
+    let (sign, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (1, digits),
+        [b'+', digits @ ..] | digits => (-1, digits),
+    };
+    // Below zero, which reaches further.
     let mut number = 0_i64;
     for byte in digits {
         let digit = i64::from(byte.is_ascii_digit().then_some(byte - b'0')?);
-        number = number.checked_mul(10)?.checked_add(if negative { -digit } else { digit })?;
+        number = times(number, 10)?.checked_sub(digit)?;
     }
-    (!digits.is_empty()).then_some(number)
+    if digits.is_empty() { None } else { times(number, sign) }
 }
 
-/// Digits without the standard library's formatting, which is larger than this whole module.
-pub(crate) fn format_int(v: i64) -> String {
-    let mut rest = v.unsigned_abs();
-    let mut text = String::new();
-    loop {
-        text.insert(0, char::from(b'0' + u8::try_from(rest % 10).unwrap_or(0)));
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+/// Appends digits, without the standard library's formatting, which is larger than this whole
+/// module.
+pub(crate) fn push_int(text: &mut String, v: i64) {
     if v < 0 {
-        text.insert(0, '-');
+        text.push_str("-");
     }
-    text
+    push_digits(text, v.unsigned_abs());
+}
+
+fn push_digits(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_digits(text, number / 10);
+    }
+    let digit = usize::try_from(number % 10).unwrap_or(0);
+    text.push_str("0123456789".get(digit..=digit).unwrap_or_default());
 }

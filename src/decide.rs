@@ -320,7 +320,7 @@ pub fn choose(
 ) -> Option<Chosen> {
     let Work { search, judge, missed } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search)
+    Case { workspace, view, now, taken, scratch: judge, missed }.choose(placement, search, None)
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -335,7 +335,9 @@ pub fn choose_and_trace(
 ) -> Option<Chosen> {
     let Work { search, judge, missed } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, scratch: judge, missed }.all(placement, search, codes)
+    codes.clear();
+    let mut case = Case { workspace, view, now, taken, scratch: judge, missed };
+    case.choose(placement, search, Some(codes))
 }
 
 /// The experiments that decided the choice just made with `work`, each with its variant, by index.
@@ -443,59 +445,45 @@ struct Case<'a, 'v, 's> {
 }
 
 impl<'a> Case<'a, '_, '_> {
-    /// The winner alone, found through the index.
-    fn first(&mut self, placement: &Placement, search: &mut Scratch) -> Option<Chosen> {
-        let workspace = self.workspace;
-        let mut best = Best::default();
-        workspace.rules.search(placement.group, self.view.facts, search, |place| {
-            let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
-            let Some(offer) = offer(workspace, at) else { return ControlFlow::Continue(()) };
-            if best.is_beyond(offer) {
-                return ControlFlow::Break(());
-            }
-            let judged = self.judge(at, offer, true);
-            let Some(chosen) = self.shows(&best, at, offer, judged) else {
-                return ControlFlow::Continue(());
-            };
-            self.meet(&mut best, offer, chosen);
-            // Where the rank is static, the first that passes is the winner.
-            if placement.is_ranked { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
-        best.winner
-    }
-
-    /// The winner, and why every offer won or lost.
-    fn all(
+    /// The winner, found through the index; with `codes` why every offer won or lost.
+    fn choose(
         &mut self,
         placement: &Placement,
         search: &mut Scratch,
-        codes: &mut Vec<Code>,
+        mut codes: Option<&mut Vec<Code>>,
     ) -> Option<Chosen> {
-        let workspace = self.workspace;
+        let (workspace, facts) = (self.workspace, self.view.facts);
+        let all = codes.is_some();
         let mut best = Best::default();
-        codes.clear();
-        workspace.rules.sift(placement.group, self.view.facts, search, |place, is_false| {
+        let visit = &mut |place: usize, is_false| {
             let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
-            let Some(offer) = offer(workspace, at) else { return };
-            let kept_away = self.is_kept_away(offer);
-            let judged = match kept_away {
-                _ if !is_false => self.judge(at, offer, false),
-                Some(code) => (code, None),
-                None => (Code::NotEligible, None),
-            };
-            codes.push(judged.0);
-            if !best.is_beyond(offer)
-                && let Some(chosen) = self.shows(&best, at, offer, judged)
-            {
-                self.meet(&mut best, offer, chosen);
+            let Some(offer) = offer(workspace, at) else { return ControlFlow::Continue(()) };
+            let beyond = best.is_beyond(offer);
+            if beyond && !all {
+                return ControlFlow::Break(());
             }
-        });
+            let judged = if is_false {
+                (self.is_kept_away(offer).unwrap_or(Code::NotEligible), None)
+            } else {
+                self.judge(at, offer, !all)
+            };
+            if let Some(codes) = &mut codes {
+                codes.push(judged.0);
+            }
+            if !beyond && let Some(chosen) = self.shows(&best, at, offer, judged) {
+                self.meet(&mut best, offer, chosen);
+                // Where the rank is static, the first that passes is the winner.
+                if !all && !placement.is_ranked {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        workspace.rules.walk(placement.group, facts, search, all, visit);
         self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
         let won = best.winner.map(|chosen| chosen.offer);
-        let winner = placement.offers.iter().position(|at| Some(*at) == won);
-        for (place, code) in codes.iter_mut().enumerate() {
-            if *code == Code::Won && Some(place) != winner {
+        for (code, at) in codes.into_iter().flatten().zip(&placement.offers) {
+            if *code == Code::Won && Some(*at) != won {
                 *code = Code::Outranked;
             }
         }

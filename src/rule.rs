@@ -18,6 +18,7 @@ mod index;
 mod number;
 mod operators;
 pub(crate) mod pattern;
+mod plan;
 mod truth;
 mod value;
 mod version;
@@ -79,8 +80,6 @@ pub struct Failed {
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     pub(crate) image: Image,
-    /// Slot to the slot that reads it as a version.
-    version_views: Vec<Option<u16>>,
     symbols: Symbols,
     groups: Vec<Index>,
 }
@@ -94,20 +93,19 @@ struct Key {
 }
 
 impl Rules {
+    /// Takes an image that was made or changed.
+    pub(crate) fn from_image(mut image: Image) -> Self {
+        plan::write(&mut image);
+        Self::load(image)
+    }
+
     /// Builds the tables that the image leaves out.
-    pub(crate) fn from_image(image: Image) -> Self {
-        let mut views = vec![None; image.slots()];
-        for view in (0..).take(views.len()) {
-            let source = image.version_of(view);
-            if let Some(entry) = source.and_then(|source| views.get_mut(usize::from(source))) {
-                *entry = Some(view);
-            }
-        }
+    fn load(image: Image) -> Self {
         let symbols = Symbols::new(&image);
         let groups = image.count(Column::MemberStarts);
-        let mut rules = Self { image, version_views: views, symbols, groups: Vec::new() };
+        let mut rules = Self { image, symbols, groups: Vec::new() };
         for group in 0..groups {
-            let index = Index::new(&rules, rules.members_of(group));
+            let index = Index::new(&rules, group);
             rules.groups.push(index);
         }
         rules
@@ -226,24 +224,23 @@ impl Rules {
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
-        visit: impl FnMut(usize) -> ControlFlow<()>,
+        mut visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
-        if let Some(index) = self.groups.get(at(group.0)) {
-            index.search(self, facts, scratch, visit);
-        }
+        self.walk(group, facts, scratch, false, &mut |place, _| visit(place));
     }
 
-    /// Visits every rule of a group by its place, in ascending rank, and says of those that the
-    /// index finds to be false that they are; of the others nothing is known.
-    pub fn sift(
+    /// The same, or with `sift` every rule of the group by its place, in ascending rank, with
+    /// whether the index finds it to be false: of the others nothing is known then.
+    pub fn walk(
         &self,
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
-        visit: impl FnMut(usize, bool),
+        sift: bool,
+        visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.sift(self.members_of(group.0).len(), facts, scratch, visit);
+            index.walk(self, facts, scratch, sift, visit);
         }
     }
 
@@ -367,7 +364,7 @@ impl Rules {
 
     /// The slot that reads the text in `slot` as a version.
     fn version_view(&self, slot: Slot) -> Option<u16> {
-        self.version_views.get(usize::from(slot.0)).copied().flatten()
+        self.image.view_of(slot.0)
     }
 }
 
@@ -377,6 +374,6 @@ impl Pack for Rules {
     }
 
     fn unpack(from: &mut Reader<'_>) -> Self {
-        Self::from_image(Image::unpack(from))
+        Self::load(Image::unpack(from))
     }
 }

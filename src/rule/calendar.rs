@@ -24,7 +24,7 @@ struct Date {
 fn days_of(date: &Date) -> i64 {
     let year = date.year - i64::from(date.month <= 2);
     let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
+    let year_of_era = year - 400 * era;
     let day_of_year = (153 * ((date.month + 9) % 12) + 2) / 5 + date.day - 1;
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
@@ -32,7 +32,7 @@ fn days_of(date: &Date) -> i64 {
 fn date_of(days: i64) -> Date {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+    let day_of_era = days - 146_097 * era;
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -54,7 +54,7 @@ pub fn civil_day(ms: i64) -> (i64, i64, i64) {
 /// Part `part` of a point in time, by its number in [`Part`](super::image::Op::Part).
 pub fn part_of_time(ms: i64, part: u32) -> Option<i64> {
     let days = ms.div_euclid(DAY_MS);
-    let in_day = ms.rem_euclid(DAY_MS);
+    let in_day = ms - DAY_MS * days;
     let date = date_of(days);
     Some(match part {
         0 => date.year,
@@ -110,10 +110,6 @@ impl Reader<'_> {
         Some(*first)
     }
 
-    fn take(&mut self, wanted: u8) -> Option<()> {
-        (self.next()? == wanted).then_some(())
-    }
-
     fn digit(&mut self) -> Option<i64> {
         let first = *self.0.first()?;
         first.is_ascii_digit().then(|| {
@@ -121,61 +117,63 @@ impl Reader<'_> {
             i64::from(first - b'0')
         })
     }
+}
 
-    fn number(&mut self, digits: u32) -> Option<i64> {
-        let mut number = 0;
-        for _ in 0..digits {
-            number = number * 10 + self.digit()?;
+/// Takes a shape from the front: `0` is a digit, `T` what may stand between day and time, all else
+/// itself. Gives the numbers between the marks.
+fn take_shape(from: &mut Reader<'_>, shape: &[u8]) -> Option<[i64; 6]> {
+    let mut numbers = [0; 6];
+    let mut places = numbers.iter_mut();
+    let mut number = places.next()?;
+    for wanted in shape {
+        let byte = from.next()?;
+        let fits = match wanted {
+            b'0' => {
+                *number = *number * 10 + i64::from(byte) - i64::from(b'0');
+                byte.is_ascii_digit()
+            }
+            b'T' => matches!(byte, b'T' | b't' | b' '),
+            mark => byte == *mark,
+        };
+        if !fits {
+            return None;
         }
-        Some(number)
+        if *wanted != b'0' {
+            number = places.next()?;
+        }
     }
+    Some(numbers)
 }
 
 /// RFC 3339 to milliseconds since 1970; digits beyond them are cut off. None where it is none,
 /// or lies outside of the years 1 to 9999.
 pub fn parse_time(text: &str) -> Option<i64> {
     let mut from = Reader(text.as_bytes());
-    let year = from.number(4)?;
-    from.take(b'-')?;
-    let month = from.number(2)?;
-    from.take(b'-')?;
-    let day = from.number(2)?;
-    if !matches!(from.next()?, b'T' | b't' | b' ') {
-        return None;
-    }
-    let hour = from.number(2)?;
-    from.take(b':')?;
-    let minute = from.number(2)?;
-    from.take(b':')?;
-    let second = from.number(2)?;
+    let [year, month, day, hour, minute, second] = take_shape(&mut from, b"0000-00-00T00:00:00")?;
     let mut ms = 0;
-    if from.0.first() == Some(&b'.') {
-        from.next();
+    let mut end = from.next()?;
+    if end == b'.' {
         let mut scale = 100;
-        let mut digits = 0;
+        ms = scale * from.digit()?;
         while let Some(digit) = from.digit() {
-            ms += digit * scale;
             scale /= 10;
-            digits += 1;
+            ms += digit * scale;
         }
-        if digits == 0 {
+        end = from.next()?;
+    }
+    let mut offset = 0;
+    if let b'+' | b'-' = end {
+        let [hours, minutes, ..] = take_shape(&mut from, b"00:00")?;
+        if hours > 23 || minutes > 59 {
             return None;
         }
-    }
-    let offset = match from.next()? {
-        b'Z' | b'z' => 0,
-        sign @ (b'+' | b'-') => {
-            let hours = from.number(2)?;
-            from.take(b':')?;
-            let minutes = from.number(2)?;
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            let offset = hours * HOUR_MS + minutes * MINUTE_MS;
-            if sign == b'-' { -offset } else { offset }
+        offset = hours * HOUR_MS + minutes * MINUTE_MS;
+        if end == b'-' {
+            offset = -offset;
         }
-        _ => return None,
-    };
+    } else if end.to_ascii_uppercase() != b'Z' {
+        return None;
+    }
     let days = days_of(&Date { year, month, day });
     let known = date_of(days);
     let real = known.year == year && known.month == month && known.day == day;

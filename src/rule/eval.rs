@@ -131,14 +131,18 @@ impl<'r, 's> Run<'r, 's> {
         let rules = self.rules;
         let value = match op {
             Op::False | Op::True => Some(Val::Bool(op == Op::True)),
-            Op::Int => rules.image.int(a).map(Val::Int),
-            Op::Timestamp => rules.image.int(a).map(Val::Timestamp),
-            Op::Duration => rules.image.int(a).map(Val::Duration),
-            Op::Double => {
-                rules.image.int(a).map(|v| Val::Double(f64::from_bits(v.cast_unsigned())))
+            Op::Int | Op::Timestamp | Op::Duration | Op::Double => {
+                rules.image.int(a).map(|v| match op {
+                    Op::Int => Val::Int(v),
+                    Op::Timestamp => Val::Timestamp(v),
+                    Op::Duration => Val::Duration(v),
+                    _ => Val::Double(f64::from_bits(v.cast_unsigned())),
+                })
             }
-            Op::Text => rules.image.symbol(a).map(|text| Val::Text(Text::There(text))),
-            Op::Version => rules.image.symbol(a).map(|text| Val::Version(Text::There(text))),
+            Op::Text | Op::Version => rules.image.symbol(a).map(|text| match op {
+                Op::Text => Val::Text(Text::There(text)),
+                _ => Val::Version(Text::There(text)),
+            }),
             Op::Slot => return self.slot(a).map(Val::of),
             Op::Has => Some(Val::Bool(self.slot(a).is_ok())),
             Op::Local => {

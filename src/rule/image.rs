@@ -228,6 +228,10 @@ pub enum Column {
     ConjunctStarts,
     /// In `Members`: groups.
     MemberStarts,
+    /// In `Looks`: the members of all groups, one after the other.
+    LookStarts,
+    /// In `Rest`: the same.
+    RestStarts,
     /// Where each key set begins and ends to hold, in segments; stored as differences. Segment 0
     /// stands for the missing value. Of a list: some entry lies there.
     Bounds,
@@ -255,11 +259,17 @@ pub enum Column {
     Spans,
     /// The rules of each group in ascending rank.
     Members,
+    /// The key sets by which an index finds each member: one for each slot at most.
+    Looks,
+    /// The nodes of each member that its index does not know of.
+    Rest,
+    /// For a slot whose text is read as a version: the slot that does, plus one; else 0.
+    SlotViews,
 }
 
-const COLUMNS: usize = 21;
+const COLUMNS: usize = 26;
 /// The columns that tell where parts begin come first.
-const STARTS: usize = 6;
+const STARTS: usize = 8;
 
 /// All conditions of a workspace, compiled.
 #[derive(Clone, Debug, Default)]
@@ -329,6 +339,11 @@ impl Image {
     /// The slot whose text this slot reads as a version.
     pub fn version_of(&self, slot: u16) -> Option<u16> {
         u16::try_from(self.number(Column::SlotSources, slot.into())?.checked_sub(1)?).ok()
+    }
+
+    /// The slot that reads the text in this slot as a version.
+    pub fn view_of(&self, slot: u16) -> Option<u16> {
+        u16::try_from(self.number(Column::SlotViews, slot.into())?.checked_sub(1)?).ok()
     }
 
     pub fn kind(&self, slot: u16) -> Option<Kind> {
@@ -513,7 +528,7 @@ mod tests {
 
     #[test]
     fn every_column_has_its_place() {
-        assert_eq!(Column::Members as usize, COLUMNS - 1);
+        assert_eq!(Column::SlotViews as usize, COLUMNS - 1);
         assert_eq!(Column::Bounds as usize, STARTS);
     }
 

@@ -1,5 +1,6 @@
 //! Filling content: values into typed texts. It must never escape, since only the place where a
 //! text lands knows how.
+#![allow(clippy::single_char_add_str, reason = "to push a text is one call, also in a page")]
 
 use crate::offer::{FieldKind, Fields};
 use crate::rule::{Facts, Value, push_int};

@@ -171,7 +171,7 @@ pub fn parse_time(text: &str) -> Option<i64> {
         if end == b'-' {
             offset = -offset;
         }
-    } else if end.to_ascii_uppercase() != b'Z' {
+    } else if !end.eq_ignore_ascii_case(&b'Z') {
         return None;
     }
     let days = days_of(&Date { year, month, day });

@@ -2,7 +2,7 @@
 //! without a parser and compress well. It must never hold a table that can be derived from the
 //! rest: those are built when it is loaded.
 
-use crate::pack::{Pack, Reader};
+use crate::pack::{Pack, Reader, put_int, put_number};
 
 use super::value::Kind;
 
@@ -212,13 +212,13 @@ pub struct Span {
 /// The columns of 32-bit numbers, in the order in which they are stored. New ones come last.
 ///
 /// Where a thing has many parts, they stand in one column, and where they begin in another, named
-/// `..Starts`: one number for each thing and one for the end; stored as lengths.
+/// `..Starts`: one number for each thing and one for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     /// In bytes of the text.
     SymbolStarts,
-    /// In the 64-bit numbers: where the keys of each slot are cut into segments, ascending; stored
-    /// as differences. Keys within one segment are alike to every condition.
+    /// In the 64-bit numbers: where the keys of each slot are cut into segments, ascending.
+    /// Keys within one segment are alike to every condition.
     CutStarts,
     /// In `Bounds`: key sets.
     BoundStarts,
@@ -232,7 +232,7 @@ pub enum Column {
     LookStarts,
     /// In `Rest`: the same.
     RestStarts,
-    /// Where each key set begins and ends to hold, in segments; stored as differences. Segment 0
+    /// Where each key set begins and ends to hold, in segments. Segment 0
     /// stands for the missing value. Of a list: some entry lies there.
     Bounds,
     /// Key set to twice its slot, plus one where a missing value makes it missing.
@@ -268,8 +268,6 @@ pub enum Column {
 }
 
 const COLUMNS: usize = 26;
-/// The columns that tell where parts begin come first.
-const STARTS: usize = 8;
 
 /// All conditions of a workspace, compiled.
 #[derive(Clone, Debug, Default)]
@@ -356,60 +354,6 @@ impl Image {
         let from = node.a as usize;
         self.column(Column::Args).get(from..from.saturating_add(len))
     }
-
-    /// Turns what is stored into what is held.
-    fn sum(&mut self) {
-        for column in self.columns.iter_mut().take(STARTS) {
-            column.insert(0, 0);
-            sum(column);
-        }
-        for key in 0..self.count(Column::BoundStarts) {
-            let range = self.range(Column::BoundStarts, key).unwrap_or(0..0);
-            sum(self.column_mut(Column::Bounds).get_mut(range).unwrap_or(&mut []));
-        }
-        for slot in 0..self.count(Column::CutStarts) {
-            let range = self.range(Column::CutStarts, slot).unwrap_or(0..0);
-            let mut before = 0_i64;
-            for cut in self.cuts.get_mut(range).unwrap_or(&mut []) {
-                before = before.wrapping_add(*cut);
-                *cut = before;
-            }
-        }
-    }
-
-    /// The other way round.
-    fn difference(&mut self) {
-        for key in 0..self.count(Column::BoundStarts) {
-            let range = self.range(Column::BoundStarts, key).unwrap_or(0..0);
-            difference(self.column_mut(Column::Bounds).get_mut(range).unwrap_or(&mut []));
-        }
-        for slot in 0..self.count(Column::CutStarts) {
-            let range = self.range(Column::CutStarts, slot).unwrap_or(0..0);
-            let mut before = 0;
-            for cut in self.cuts.get_mut(range).unwrap_or(&mut []) {
-                *cut = cut.wrapping_sub(std::mem::replace(&mut before, *cut));
-            }
-        }
-        for column in self.columns.iter_mut().take(STARTS) {
-            difference(column);
-            column.drain(..column.len().min(1));
-        }
-    }
-}
-
-fn sum(numbers: &mut [u32]) {
-    let mut before = 0_u32;
-    for number in numbers {
-        before = before.wrapping_add(*number);
-        *number = before;
-    }
-}
-
-fn difference(numbers: &mut [u32]) {
-    let mut before = 0;
-    for number in numbers {
-        *number = number.wrapping_sub(std::mem::replace(&mut before, *number));
-    }
 }
 
 /// What changes an image.
@@ -485,33 +429,51 @@ impl Image {
     }
 }
 
-/// All text, all 64-bit numbers, all columns of 32-bit numbers, each after its length: so that
-/// hardly any code reads it.
+/// All text, all 64-bit numbers, all columns of 32-bit numbers, each after its length, and of each
+/// number its difference to the one before: so that hardly any code reads it.
 impl Pack for Image {
     fn pack(&self, out: &mut Vec<u8>) {
-        let mut image = self.clone();
-        image.difference();
-        image.text.pack(out);
-        image.cuts.pack(out);
-        image.ints.pack(out);
-        for column in &image.columns {
-            column.pack(out);
+        self.text.pack(out);
+        put_differences(out, &self.cuts);
+        put_differences(out, &self.ints);
+        for column in &self.columns {
+            let column: Vec<i64> = column.iter().map(|number| i64::from(*number)).collect();
+            put_differences(out, &column);
         }
     }
 
     fn unpack(from: &mut Reader<'_>) -> Self {
         let mut image = Self {
             text: Pack::unpack(from),
-            cuts: Pack::unpack(from),
-            ints: Pack::unpack(from),
-            ..Self::default()
+            cuts: sums(from),
+            ints: sums(from),
+            columns: Default::default(),
         };
         for column in &mut image.columns {
-            *column = Pack::unpack(from);
+            *column = sums(from).into_iter().map(|sum| u32::try_from(sum).unwrap_or(0)).collect();
         }
-        image.sum();
         image
     }
+}
+
+fn put_differences(out: &mut Vec<u8>, numbers: &[i64]) {
+    put_number(out, numbers.len() as u64);
+    let mut before = 0;
+    for number in numbers {
+        put_int(out, number.wrapping_sub(before));
+        before = *number;
+    }
+}
+
+#[inline(never)]
+fn sums(from: &mut Reader<'_>) -> Vec<i64> {
+    let mut sum = 0_i64;
+    (0..from.len())
+        .map(|_| {
+            sum = sum.wrapping_add(from.int());
+            sum
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -529,23 +491,23 @@ mod tests {
     #[test]
     fn every_column_has_its_place() {
         assert_eq!(Column::SlotViews as usize, COLUMNS - 1);
-        assert_eq!(Column::Bounds as usize, STARTS);
     }
 
     #[test]
-    fn sums_and_differences_undo_each_other() {
-        let mut image = Image { cuts: vec![-5, 3, 9, i64::MIN, 7], ..Image::default() };
-        *image.column_mut(Column::CutStarts) = vec![3, 2];
-        *image.column_mut(Column::Bounds) = vec![1, 2, 3, 3];
-        *image.column_mut(Column::BoundStarts) = vec![0, 3, 1];
-        image.sum();
-        assert_eq!(image.cuts, [-5, -2, 7, i64::MIN, i64::MIN + 7]);
-        assert_eq!(image.column(Column::Bounds), [1, 3, 6, 3]);
-        assert_eq!(image.range(Column::BoundStarts, 1), Some(0..3));
-        assert_eq!(image.part(Column::BoundStarts, 2, Column::Bounds), [3]);
-        image.difference();
-        assert_eq!(image.cuts, [-5, 3, 9, i64::MIN, 7]);
-        assert_eq!(image.column(Column::Bounds), [1, 2, 3, 3]);
-        assert_eq!(image.column(Column::BoundStarts), [0, 3, 1]);
+    fn an_image_comes_back() {
+        let mut image = Image { cuts: vec![-5, 3, 9, i64::MIN, i64::MAX], ..Image::default() };
+        image.text.push_str("ab");
+        image.ints.push(i64::MIN);
+        image.column_mut(Column::Bounds).extend([1, 2, 3, 3, u32::MAX, 0]);
+        image.end_at(Column::BoundStarts, 4);
+        let mut bytes = Vec::new();
+        image.pack(&mut bytes);
+        let mut from = Reader::new(&bytes);
+        let back = Image::unpack(&mut from);
+        let back = from.finish(back).map(|back| {
+            let columns = back.columns == image.columns;
+            (back.text, back.cuts, back.ints, columns)
+        });
+        assert_eq!(back, Some((image.text, image.cuts, image.ints, true)));
     }
 }

@@ -218,7 +218,7 @@ impl Block {
         }
         self.bits.resize(start + words * (row + 2), 0);
         let Some(bits) = self.bits.get_mut(start..) else { return };
-        let (bits, free) = bits.split_at_mut(words * (row + 1));
+        let Some((bits, free)) = bits.split_at_mut_checked(words * (row + 1)) else { return };
         free.fill(u64::MAX);
         // Where a key set begins or ends to hold the bit flips; the rows between follow.
         for (rule, bounds) in chain() {
@@ -233,16 +233,22 @@ impl Block {
         }
         let is_list = rules.is_list(slot);
         let mut through = 0;
-        let mut above = vec![0; words];
-        for row in bits.chunks_mut(words) {
-            for ((word, above), free) in row.iter_mut().zip(&mut above).zip(&*free) {
-                *above ^= *word;
-                *word = if is_list { *above } else { *above | *free };
-                through += word.count_ones();
+        for word in 0..words {
+            let mut above = 0;
+            let free = free.get(word).copied().unwrap_or(0);
+            for bits in bits.iter_mut().skip(word).step_by(words) {
+                above ^= *bits;
+                *bits = if is_list { above } else { above | free };
+                through += bits.count_ones();
             }
         }
         let count = u32::try_from(row + 1).unwrap_or(u32::MAX);
-        let table = Table { slot, rows, free: place(row + 1), through: through / count };
+        let table = Table {
+            slot,
+            rows,
+            free: place(row + 1),
+            through: through.checked_div(count).unwrap_or(0),
+        };
         if is_list {
             self.lists.push(table);
         } else {

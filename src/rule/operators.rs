@@ -369,6 +369,7 @@ fn parse_int(text: &str) -> Option<i64> {
 
 /// Appends digits, without the standard library's formatting, which is larger than this whole
 /// module.
+#[allow(clippy::single_char_add_str, reason = "to push a text is one call, also in a page")]
 pub(crate) fn push_int(text: &mut String, v: i64) {
     if v < 0 {
         text.push_str("-");

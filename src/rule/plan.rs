@@ -1,6 +1,6 @@
 //! What an index is built of, worked out when a workspace is published: which key sets find each
-//! rule of a group, and which of its nodes are left to ask. Pages load the result, and carry none of
-//! this code. It must never look at a value.
+//! rule of a group, and which of its nodes are left to ask. Pages load the result, and carry none
+//! of this code. It must never look at a value.
 
 use std::collections::BTreeMap;
 
@@ -84,8 +84,7 @@ impl Plan {
         let Self { open, found, .. } = self;
         open.clear();
         found.clear();
-        open.extend(
-            image.part(Column::ConjunctStarts, rule, Column::Conjuncts).iter().rev());
+        open.extend(image.part(Column::ConjunctStarts, rule, Column::Conjuncts).iter().rev());
         while let Some(place) = open.pop() {
             let mut inner = place;
             // Only truth counts here, so what hides one node behind another is looked through.

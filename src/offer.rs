@@ -14,7 +14,7 @@ use crate::profile::{Contact, Seen};
 use crate::rule::RuleId;
 use crate::time::Timestamp;
 
-pub use content::{Content, Contents, Field, FieldKind, Fields, Part, Template};
+pub use content::{Content, Contents, Field, FieldKind, Fields, Part, Template, is_spoken};
 pub use schedule::{Schedule, WeeklyWindow};
 
 /// How sure we are of who is in front of the screen.

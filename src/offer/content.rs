@@ -100,6 +100,12 @@ impl Contents {
     }
 }
 
+/// Whether contents in these languages have one for somebody who likes `language`, the default
+/// aside.
+pub fn is_spoken(languages: &[String], language: &str) -> bool {
+    languages.iter().any(|tag| is_prefix(tag.as_bytes(), language.as_bytes()))
+}
+
 /// Whether a tag is what is left of a language when parts are taken off its end. A part of one
 /// letter says what the next one is, so it goes with it.
 fn is_prefix(tag: &[u8], language: &[u8]) -> bool {

@@ -11,6 +11,7 @@ use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
 use selvedge::decide::Request as Fields;
 use selvedge::engine::{self, Body, Circumstances, Input, Reply, Speaker};
 use selvedge::ids::{DeviceId, Entropy, ProfileName};
+use selvedge::offer::is_spoken;
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Workspace};
 use serde::Deserialize;
@@ -58,7 +59,7 @@ impl Visit {
     ) -> Result<Self, Fault> {
         let url = request.url()?;
         let signals = signals(request, &settings);
-        let fields = fields(request, &url, &signals.region);
+        let fields = fields(request, &url, &signals.region, &workspace.languages);
         let sent = header(request, "cookie");
         let sealed = sent.as_deref().and_then(cookie::find);
         let came = sealed.and_then(|text| settings.cookies.open_cookie(text, now));
@@ -261,7 +262,7 @@ fn region(request: &Request) -> Region {
     Region::new(&place.country.unwrap_or_default(), &place.region_code.unwrap_or_default())
 }
 
-fn fields(request: &Request, url: &Url, region: &Region) -> Fields {
+fn fields(request: &Request, url: &Url, region: &Region, spoken: &[String]) -> Fields {
     let mut fields = BTreeMap::new();
     let mut set = |name: &str, value: String| {
         if value.len() <= FIELD_BYTES {
@@ -274,7 +275,7 @@ fn fields(request: &Request, url: &Url, region: &Region) -> Fields {
     set("country", region.country.clone());
     set("subdivision", region.subdivision.clone());
     set("referrer", header(request, "referer").unwrap_or_default());
-    set("language", language(&header(request, "accept-language").unwrap_or_default()));
+    set("language", language(&header(request, "accept-language").unwrap_or_default(), spoken));
     set("device", device_class(request).to_owned());
     for name in ["utm_source", "utm_medium", "utm_campaign"] {
         let value = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
@@ -283,19 +284,22 @@ fn fields(request: &Request, url: &Url, region: &Region) -> Fields {
     Fields(fields)
 }
 
-/// The language that the browser likes best (RFC 9110, section 12.5.4); empty where it says none.
-fn language(header: &str) -> String {
-    let mut best = ("", 0.0_f32);
+/// The language that the browser likes best (RFC 9110, section 12.5.4) of those that the workspace
+/// speaks, else of all; empty where it says none.
+fn language(header: &str, spoken: &[String]) -> String {
+    let mut best = ("", (false, 0.0_f32));
     for part in header.split(',') {
         let (tag, rest) = part.split_once(';').unwrap_or((part, ""));
         let weight = rest.trim().strip_prefix("q=").map_or(Some(1.0), |q| q.parse().ok());
         let tag = tag.trim();
         let plain = tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if let Some(weight) = weight
+        if let Some(weight) = weight.filter(|weight| *weight > 0.0)
             && plain
-            && weight > best.1
         {
-            best = (tag, weight);
+            let rank = (is_spoken(spoken, tag), weight);
+            if rank > best.1 {
+                best = (tag, rank);
+            }
         }
     }
     best.0.to_ascii_lowercase()
@@ -320,7 +324,19 @@ mod tests {
     use super::language;
 
     #[test]
+    fn the_best_liked_language_that_is_spoken_is_read() {
+        let spoken = ["en".to_owned(), "de".to_owned(), "de-at".to_owned()];
+        let of = |header| language(header, &spoken);
+        assert_eq!(of("fr-CH, fr;q=0.9, de;q=0.8, en;q=0.7"), "de");
+        assert_eq!(of("fr, de-CH;q=0.5"), "de-ch");
+        assert_eq!(of("en;q=0.5, de-AT;q=0.6"), "de-at");
+        assert_eq!(of("fr, it;q=0.5"), "fr", "none of them: a condition may still ask for it");
+        assert_eq!(of("fr, de;q=0"), "fr", "what is refused is not taken");
+    }
+
+    #[test]
     fn the_best_liked_language_is_read() {
+        let language = |header| language(header, &[]);
         assert_eq!(language("de-DE,de;q=0.9,en;q=0.8"), "de-de");
         assert_eq!(language("en;q=0.2, fr"), "fr");
         assert_eq!(language("*;q=0.5"), "");

@@ -3,29 +3,32 @@
 //! never read a clock. The edge decides from a profile, the page from a slice; both come through
 //! [`decide`].
 
+mod case;
 mod content;
 mod exposure;
 mod reason;
+mod trace;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
 use crate::consent::{Permit, Personalise, PurposeSet};
 use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
-use crate::offer::{Arm, Assurance, Contacts, FieldKind, Offer};
+use crate::offer::{Assurance, Contacts, FieldKind, Offer};
 use crate::profile::{Aggregate, Assignment, Profile, metric_key};
 use crate::rule::{Facts, Rules, Scratch, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
-use exposure::{AllMissed, Missed};
+use case::Case;
+use exposure::AllMissed;
 
 pub use content::fill;
 pub use exposure::{Exposure, exposure_names};
 pub use reason::Code;
+pub use trace::Trace;
 
 /// Experiments that may stand in a row of prerequisites; circles are refused when published.
 const PREREQUISITES: usize = limits::PREREQUISITES;
@@ -285,6 +288,8 @@ pub fn audiences(workspace: &Workspace, view: &View<'_>) -> Vec<String> {
 /// What decisions find out and use again; it belongs to one workspace.
 #[derive(Debug, Default)]
 pub struct Work {
+    /// Counts pages.
+    page: u32,
     search: Scratch,
     judge: Scratch,
     missed: AllMissed,
@@ -293,6 +298,7 @@ pub struct Work {
 impl Work {
     /// Begins a page: call it whenever facts changed.
     pub fn begin(&mut self) {
+        self.page = self.page.wrapping_add(1);
         self.search.begin();
         self.judge.begin();
         self.missed.all.clear();
@@ -318,9 +324,9 @@ pub fn choose(
     taken: &[u32],
     work: &mut Work,
 ) -> Option<Chosen> {
-    let Work { search, judge, missed } = work;
+    let Work { search, judge, missed, .. } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, scratch: judge, missed }.choose(placement, search, None)
+    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search)
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -331,13 +337,12 @@ pub fn choose_and_trace(
     placement: &Placement,
     taken: &[u32],
     work: &mut Work,
-    codes: &mut Vec<Code>,
+    trace: &mut Trace,
 ) -> Option<Chosen> {
-    let Work { search, judge, missed } = work;
+    let Work { page, search, judge, missed } = work;
     missed.all.clear();
-    codes.clear();
     let mut case = Case { workspace, view, now, taken, scratch: judge, missed };
-    case.choose(placement, search, Some(codes))
+    case.all(*page, placement, search, trace)
 }
 
 /// The experiments that decided the choice just made with `work`, each with its variant, by index.
@@ -380,14 +385,14 @@ pub fn decide(
     let mut work = Work::default();
     work.begin();
     let taken: Vec<u32> = taken.iter().filter_map(|key| workspace.shown_at(key)).collect();
-    let mut codes = Vec::new();
+    let mut codes = Trace::default();
     let chosen = if trace {
         choose_and_trace(workspace, view, now, known, &taken, &mut work, &mut codes)
     } else {
         choose(workspace, view, now, known, &taken, &mut work)
     };
     let winner = chosen.and_then(|chosen| offer(workspace, chosen.offer));
-    for (at, code) in known.offers.iter().zip(codes) {
+    for (at, code) in known.offers.iter().zip(codes.codes()) {
         if let Some(offer) = offer(workspace, *at) {
             decision.trace.push(reason::trace(workspace, view, offer, code, winner));
         }
@@ -432,234 +437,4 @@ pub fn name(workspace: &Workspace, placement: &str, offer: &str, now: Timestamp)
     }
     text.push_str(&hex(&now.0.to_be_bytes()));
     hex(&EventKey::of(&text).0)
-}
-
-/// One placement being decided.
-struct Case<'a, 'v, 's> {
-    workspace: &'a Workspace,
-    view: &'a View<'v>,
-    now: Timestamp,
-    taken: &'a [u32],
-    scratch: &'s mut Scratch,
-    missed: &'s mut AllMissed,
-}
-
-impl<'a> Case<'a, '_, '_> {
-    /// The winner, found through the index; with `codes` why every offer won or lost.
-    fn choose(
-        &mut self,
-        placement: &Placement,
-        search: &mut Scratch,
-        mut codes: Option<&mut Vec<Code>>,
-    ) -> Option<Chosen> {
-        let (workspace, facts) = (self.workspace, self.view.facts);
-        let all = codes.is_some();
-        let mut best = Best::default();
-        let visit = &mut |place: usize, is_false| {
-            let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
-            let Some(offer) = offer(workspace, at) else { return ControlFlow::Continue(()) };
-            let beyond = best.is_beyond(offer);
-            if beyond && !all {
-                return ControlFlow::Break(());
-            }
-            let judged = if is_false {
-                (self.is_kept_away(offer).unwrap_or(Code::NotEligible), None)
-            } else {
-                self.judge(at, offer, !all)
-            };
-            if let Some(codes) = &mut codes {
-                codes.push(judged.0);
-            }
-            if !beyond && let Some(chosen) = self.shows(&best, at, offer, judged) {
-                self.meet(&mut best, offer, chosen);
-                // Where the rank is static, the first that passes is the winner.
-                if !all && !placement.is_ranked {
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        };
-        workspace.rules.walk(placement.group, facts, search, all, visit);
-        self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
-        let won = best.winner.map(|chosen| chosen.offer);
-        for (code, at) in codes.into_iter().flatten().zip(&placement.offers) {
-            if *code == Code::Won && Some(*at) != won {
-                *code = Code::Outranked;
-            }
-        }
-        best.winner
-    }
-
-    /// Notes an offer that passes every step, if it is the best so far.
-    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) {
-        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
-        if best.winner.is_none() || score > best.score {
-            *best = Best { winner: Some(chosen), offer: Some(offer), score };
-        }
-    }
-
-    /// What an offer that was judged puts into the placement: itself, or its fallback. Where an
-    /// experiment or a holdout alone kept it away, that is noted.
-    fn shows(
-        &mut self,
-        best: &Best<'a>,
-        at: u32,
-        offer: &'a Offer,
-        (code, variant): (Code, Option<u16>),
-    ) -> Option<Chosen> {
-        match code {
-            Code::Won => return Some(Chosen { offer: at, variant }),
-            Code::ControlVariant => {
-                let part = offer.experiment.as_ref().map(|part| part.experiment);
-                self.miss(best, offer, part.zip(variant));
-            }
-            Code::HeldOut => {
-                let held = self.only_holdout(at, offer);
-                self.miss(best, offer, held.map(|holdout| (holdout, 0)));
-            }
-            code if code.holds_back() => return self.stand_in(offer),
-            _ => {}
-        }
-        None
-    }
-
-    /// The fallback of an offer that is held back, or the fallback's where that is held back too.
-    fn stand_in(&mut self, mut held: &'a Offer) -> Option<Chosen> {
-        let workspace = self.workspace;
-        for _ in 0..limits::FALLBACKS {
-            let at = workspace.offer_at(held.fallback.as_ref()?)?;
-            held = offer(workspace, at)?;
-            match self.judge(at, held, false) {
-                (Code::Won, variant) => return Some(Chosen { offer: at, variant }),
-                (code, _) if code.holds_back() => {}
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    /// Notes that an offer would be the best so far, were it not for this variant.
-    fn miss(&mut self, best: &Best<'a>, offer: &Offer, why: Option<(u16, u16)>) {
-        let Some((experiment, variant)) = why else { return };
-        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
-        if best.winner.is_none() || (!best.is_beyond(offer) && score > best.score) {
-            self.missed.all.push(Missed { experiment, variant, priority: offer.priority, score });
-        }
-    }
-
-    /// The holdout that alone keeps an offer away; None where it would not be shown without it
-    /// either.
-    fn only_holdout(&mut self, at: u32, offer: &Offer) -> Option<u16> {
-        let (workspace, view) = (self.workspace, self.view);
-        let mut held = None;
-        for holdout in &offer.holdouts {
-            if view.variant(workspace, *holdout, self.scratch) == Some(0)
-                && held.replace(*holdout).is_some()
-            {
-                return None;
-            }
-        }
-        if self.loses(at, offer, false).is_some() {
-            return None;
-        }
-        let part = offer.experiment.as_ref().map(|part| part.experiment);
-        let variant = part.and_then(|part| view.variant(workspace, part, self.scratch));
-        let shown = !matches!(offer.arm(variant), Some(Arm::Nothing));
-        held.filter(|_| shown)
-    }
-
-    /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
-    fn judge(&mut self, at: u32, offer: &Offer, eligible: bool) -> (Code, Option<u16>) {
-        let lost = self.is_kept_away(offer).or_else(|| self.loses(at, offer, eligible));
-        if let Some(code) = lost {
-            return (code, None);
-        }
-        let variant = match &offer.experiment {
-            Some(part) => self.view.variant(self.workspace, part.experiment, self.scratch),
-            None => None,
-        };
-        let code = match offer.arm(variant) {
-            Some(Arm::Nothing) => Code::ControlVariant,
-            _ => Code::Won,
-        };
-        (code, variant)
-    }
-
-    /// The first of the steps before its condition that an offer fails.
-    fn is_kept_away(&mut self, offer: &Offer) -> Option<Code> {
-        let view = self.view;
-        if offer.purpose.is_some_and(|purpose| !view.allowed.has(purpose)) {
-            return Some(Code::NoConsent);
-        }
-        if view.assurance < offer.assurance {
-            return Some(Code::AssuranceTooLow);
-        }
-        for holdout in &offer.holdouts {
-            // The first variant of a holdout is the part that is held out.
-            if view.variant(self.workspace, *holdout, self.scratch) == Some(0) {
-                return Some(Code::HeldOut);
-            }
-        }
-        None
-    }
-
-    /// The first step from its condition on that an offer fails, its experiment aside.
-    fn loses(&mut self, at: u32, offer: &Offer, eligible: bool) -> Option<Code> {
-        let view = self.view;
-        if !eligible {
-            match self.workspace.rules.truth(offer.rule, view.facts, self.scratch) {
-                Truth::Match => {}
-                Truth::NoMatch => return Some(Code::NotEligible),
-                Truth::Missing(slot) => return Some(Code::Missing(slot)),
-                Truth::Error(code) => return Some(Code::Failed(code)),
-            }
-        }
-        if !offer.reaches(view.unit.name) {
-            return Some(Code::NotRolledOut);
-        }
-        if offer.schedule.as_ref().is_some_and(|schedule| !schedule.is_open(self.now)) {
-            return Some(Code::OutOfSchedule);
-        }
-        if offer.cool_down_ms.is_some() || !offer.caps.is_empty() {
-            let seen = view.contacts.of(at);
-            if offer.cools_down(seen, self.now) {
-                return Some(Code::CoolingDown);
-            }
-            if let Some(cap) = offer.capped(seen, view.device, view.session_start, self.now) {
-                return Some(Code::Capped(cap));
-            }
-        }
-        if view.spent.binary_search(&at).is_ok() {
-            return Some(Code::BudgetSpent);
-        }
-        self.is_taken(at, offer)
-    }
-
-    /// Whether the page has it, or another of its exclusion group.
-    fn is_taken(&self, at: u32, known: &Offer) -> Option<Code> {
-        if !known.repeats && self.taken.contains(&at) {
-            return Some(Code::OnPageAlready);
-        }
-        let group = known.exclusion.as_ref()?;
-        let excluded = self
-            .taken
-            .iter()
-            .any(|other| *other != at && self.workspace.exclusion_at(*other) == Some(group));
-        excluded.then_some(Code::Excluded)
-    }
-}
-
-/// The best offer so far: the first by priority, then by score, then by key.
-#[derive(Default)]
-struct Best<'a> {
-    winner: Option<Chosen>,
-    offer: Option<&'a Offer>,
-    score: f64,
-}
-
-impl Best<'_> {
-    /// Whether an offer comes too late, by rank, to win.
-    fn is_beyond(&self, offer: &Offer) -> bool {
-        self.offer.is_some_and(|best| offer.priority < best.priority)
-    }
 }

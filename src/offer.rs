@@ -287,6 +287,23 @@ impl Offer {
         })
     }
 
+    /// Whether another offer asks for the same before its condition.
+    pub(crate) fn has_gate_of(&self, other: &Self) -> bool {
+        self.purpose == other.purpose
+            && self.assurance == other.assurance
+            && self.holdouts == other.holdouts
+    }
+
+    /// Its contents with those of all its variants.
+    pub fn all_contents(&self) -> impl Iterator<Item = &Contents> {
+        let arms = self.experiment.iter().flat_map(|part| &part.arms);
+        let of_arms = arms.filter_map(|arm| match arm {
+            Arm::Content(contents) => Some(contents),
+            Arm::Same | Arm::Nothing => None,
+        });
+        of_arms.chain([&self.content])
+    }
+
     /// The contents for a variant.
     pub fn contents(&self, variant: Option<u16>) -> &Contents {
         match self.arm(variant) {

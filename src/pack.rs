@@ -58,12 +58,16 @@ impl<'a> Reader<'a> {
 
     #[inline(never)]
     pub fn number(&mut self) -> u64 {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte();
+        let (mut number, mut shift) = (0, 0);
+        while let Some((byte, rest)) = self.rest.split_first() {
+            self.rest = rest;
             number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
+            if *byte < 0x80 {
                 return number;
+            }
+            shift += 7;
+            if shift > 63 {
+                break;
             }
         }
         self.fail();
@@ -72,6 +76,11 @@ impl<'a> Reader<'a> {
 
     #[inline(never)]
     pub fn number_u32(&mut self) -> u32 {
+        // Most numbers take one byte.
+        if let [byte @ 0..=0x7f, rest @ ..] = self.rest {
+            self.rest = rest;
+            return u32::from(*byte);
+        }
         let number = u32::try_from(self.number());
         if number.is_err() {
             self.fail();

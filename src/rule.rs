@@ -229,8 +229,8 @@ impl Rules {
         self.walk(group, facts, scratch, false, &mut |place, _| visit(place));
     }
 
-    /// The same, or with `sift` every rule of the group by its place, in ascending rank, with
-    /// whether the index finds it to be false: of the others nothing is known then.
+    /// The same, or with `sift` also those of which the index cannot tell; the visitor hears
+    /// whether the rule is known to hold.
     pub fn walk(
         &self,
         group: GroupId,
@@ -315,6 +315,26 @@ impl Rules {
             })
             .collect();
         image.put_parts(Column::ConjunctStarts, Column::Conjuncts, &rules);
+    }
+
+    /// Takes the paths of slots away that neither a condition nor anything in `shown` reads, so
+    /// that no host brings their values.
+    pub fn hide_unread(&mut self, shown: &std::collections::BTreeSet<Slot>) {
+        let mut read = shown.clone();
+        for place in (0..).take(self.image.column(Column::NodeOps).len()) {
+            let node = self.image.node(place);
+            let slot = node.and_then(|node| match node.op {
+                Op::Slot | Op::Has => u16::try_from(node.a).ok(),
+                Op::Key => self.key(node.a).map(|(key, _)| key.slot),
+                _ => None,
+            });
+            read.extend(slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot))));
+        }
+        for (slot, path) in (0..).zip(self.image.column_mut(Column::SlotPaths)) {
+            if !read.contains(&Slot(slot)) {
+                *path = u32::MAX;
+            }
+        }
     }
 
     /// Empties every other group.

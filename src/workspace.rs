@@ -11,7 +11,7 @@ use crate::consent::ConsentSettings;
 use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
-use crate::offer::Offer;
+use crate::offer::{Contents, Offer};
 #[cfg(feature = "keys")]
 use crate::pack::put_bytes;
 use crate::pack::{Pack, Reader, pack_struct, pack_words};
@@ -118,9 +118,30 @@ pub struct Placement {
     pub offers: Vec<u32>,
     /// Whether any of them has a ranking formula; else the first match by rank wins.
     pub is_ranked: bool,
+    /// The gate of each, in the same order: an index into [`Workspace::gates`].
+    pub(crate) gates: Vec<u16>,
 }
 
-pack_struct!(Placement { name, at, group, offers, is_ranked });
+impl Pack for Placement {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.name.pack(out);
+        self.at.pack(out);
+        self.group.pack(out);
+        self.offers.pack(out);
+        self.is_ranked.pack(out);
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        Self {
+            name: Pack::unpack(from),
+            at: Pack::unpack(from),
+            group: Pack::unpack(from),
+            offers: Pack::unpack(from),
+            is_ranked: Pack::unpack(from),
+            gates: Vec::new(),
+        }
+    }
+}
 
 /// A field of the request that conditions may read.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,6 +202,9 @@ pub struct Workspace {
     pub offers: Vec<Offer>,
     /// Experiments and holdouts, by name.
     pub experiments: Vec<Experiment>,
+    /// What offers ask for before their conditions, alike for many: of each such gate one offer
+    /// that has it. Made by [`Workspace::open`].
+    pub(crate) gates: Vec<u32>,
     /// Offers that a page does not place itself but may show, by key, each with its exclusion
     /// group; empty but in a page's part.
     pub elsewhere: Vec<(String, String)>,
@@ -214,6 +238,32 @@ type EdgePart = (
 );
 
 impl Workspace {
+    /// Makes what the image leaves out. Call it once placements and offers are there.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.find_gates();
+        self
+    }
+
+    fn find_gates(&mut self) {
+        let mut gate_of = Vec::with_capacity(self.offers.len());
+        for (offer, at) in self.offers.iter().zip(0..) {
+            let known = self.gates.iter().position(|other| {
+                let other = usize::try_from(*other).ok().and_then(|other| self.offers.get(other));
+                other.is_some_and(|other| other.has_gate_of(offer))
+            });
+            let gate = known.unwrap_or(self.gates.len());
+            if known.is_none() {
+                self.gates.push(at);
+            }
+            gate_of.push(u16::try_from(gate).unwrap_or(u16::MAX));
+        }
+        for placement in &mut self.placements {
+            let gate = |at: &u32| gate_of.get(usize::try_from(*at).ok()?).copied();
+            placement.gates = placement.offers.iter().filter_map(gate).collect();
+        }
+    }
+
     /// Whether a page may not evaluate this offer's condition itself: it reads what is not public,
     /// or asks for a name that only the edge knows.
     pub fn is_private(&self, offer: &Offer) -> bool {
@@ -278,6 +328,7 @@ impl Workspace {
             elsewhere: self.elsewhere(),
             ..self.with(rules, placements)
         }
+        .open()
     }
 
     /// The offers of the edge alone that exclude an offer of a page.
@@ -301,7 +352,11 @@ impl Workspace {
         let groups: Vec<GroupId> =
             self.placements.iter().map(|placement| placement.group).collect();
         rules.keep_groups(&groups);
-        Self { offers: self.offers.clone(), ..self.with(rules, self.placements.clone()) }
+        let contents = self.offers.iter().flat_map(Offer::all_contents);
+        let shown = contents.flat_map(Contents::slots).collect();
+        rules.hide_unread(&shown);
+        let part = self.with(rules, self.placements.clone());
+        Self { offers: self.offers.clone(), ..part }.open()
     }
 
     fn with(&self, rules: Rules, placements: Vec<Placement>) -> Self {
@@ -312,6 +367,7 @@ impl Workspace {
             placements,
             offers: Vec::new(),
             experiments: self.experiments.clone(),
+            gates: Vec::new(),
             elsewhere: Vec::new(),
             traits: Vec::new(),
             computed: Vec::new(),
@@ -377,6 +433,7 @@ impl Workspace {
             placements: Pack::unpack(&mut from),
             offers: Pack::unpack(&mut from),
             experiments: Pack::unpack(&mut from),
+            gates: Vec::new(),
             elsewhere: Pack::unpack(&mut from),
             traits: Vec::new(),
             computed: Vec::new(),
@@ -387,6 +444,7 @@ impl Workspace {
             budgets: Vec::new(),
         });
         let edge = from.bytes();
+        workspace.find_gates();
         let known = workspace.read_edge(edge).is_some();
         (workspace, from.finish(known) == Some(true))
     }

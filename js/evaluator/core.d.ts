@@ -8,6 +8,8 @@ declare module "selvedge-evaluator-core" {
   export function load(image: Uint8Array): boolean;
   /** The workspace's names, parted by NUL. */
   export function catalog(): string;
+  /** An offer's key, and behind a NUL the number of its experiment plus one. */
+  export function offer(at: number): string;
   /** Room for so many bytes of a packed profile: where it begins, or 0. */
   export function input(bytes: number): number;
   /** Holds the profile that stands in the input. */

@@ -77,7 +77,9 @@ export class Evaluator {
   readonly placements: readonly string[];
   readonly #memory: WebAssembly.Memory;
   readonly #slots: readonly Slot[];
-  readonly #offers: readonly Offer[];
+  /** Offers that have won, by their numbers. */
+  readonly #offers: Offer[] = [];
+  readonly #variants: readonly (readonly string[])[];
   readonly #codes: readonly string[];
   readonly #head: Uint8Array;
   #bytes = new Uint8Array();
@@ -100,12 +102,7 @@ export class Evaluator {
       (slot) => slot.name !== "",
     );
     this.placements = list(next);
-    const offers = list(() => ({ key: next(), experiment: Number(next()) - 1 }));
-    const variants = list(() => list(next));
-    this.#offers = offers.map(({ key, experiment }) => ({
-      key,
-      variants: variants[experiment] ?? [],
-    }));
+    this.#variants = list(() => list(next));
     this.#codes = list(next);
     const version = utf8.encode(this.version);
     this.#head = Uint8Array.from([FORMAT, version.length, ...version, ...NEVER_EXPIRES]);
@@ -139,7 +136,7 @@ export class Evaluator {
   decideHeld(profile: number, now = Date.now()): Decision[] {
     const from = this.#choose(profile, now, false);
     return this.placements.map((placement, at) => {
-      const offer = this.#offers[(this.#words[from + 2 * at] ?? 0) - 1];
+      const offer = this.#offer(this.#words[from + 2 * at] ?? 0);
       const variant = offer?.variants[(this.#words[from + 2 * at + 1] ?? 0) - 1] ?? null;
       return { placement, offer: offer?.key ?? null, variant, reason: offer ? "won" : "no_offer" };
     });
@@ -150,8 +147,8 @@ export class Evaluator {
     const from = this.#choose(profile, now, false);
     const keys: string[] = [];
     for (let at = 0; at < this.placements.length; at++) {
-      const offer = this.#offers[(this.#words[from + 2 * at] ?? 0) - 1];
-      if (offer !== undefined) keys.push(offer.key);
+      const offer = this.#offer(this.#words[from + 2 * at] ?? 0);
+      if (offer !== null) keys.push(offer.key);
     }
     return keys;
   }
@@ -170,6 +167,22 @@ export class Evaluator {
   /** The stable word of a reason. */
   codeWord(code: number): string {
     return this.#codes[code & 0xff] ?? "";
+  }
+
+  /** The offer whose number plus one this is; null of 0. */
+  #offer(word: number): Offer | null {
+    if (word === 0) return null;
+    let offer = this.#offers[word - 1];
+    if (offer === undefined) {
+      offer = this.#named(word - 1);
+      this.#offers[word - 1] = offer;
+    }
+    return offer;
+  }
+
+  #named(at: number): Offer {
+    const [key = "", experiment] = glue.offer(at).split("\0");
+    return { key, variants: this.#variants[Number(experiment) - 1] ?? [] };
   }
 
   #take(profile: number, bytes: number): void {
@@ -236,20 +249,20 @@ export class Evaluator {
 
   #value(value: Value, isTime: boolean): void {
     if (typeof value === "string") {
-      this.#byte(TEXT);
+      this.#bytes[this.#at++] = TEXT;
       this.#text(value);
     } else if (typeof value === "number") {
       this.#numeric(value, isTime);
     } else if (typeof value === "boolean") {
-      this.#byte(value ? 1 : 0);
+      this.#bytes[this.#at++] = value ? 1 : 0;
     } else if (value instanceof Date) {
       this.#numeric(value.getTime(), true);
     } else {
-      this.#byte(LIST);
+      this.#bytes[this.#at++] = LIST;
       this.#number(value.length);
-      for (const entry of value) {
+      for (let at = 0; at < value.length; at++) {
         this.#need(2 * NUMBER_BYTES);
-        this.#value(entry, false);
+        this.#value(value[at] as Value, false);
       }
     }
   }
@@ -268,10 +281,15 @@ export class Evaluator {
   #text(text: string): void {
     const length = text.length;
     this.#need(3 * length + NUMBER_BYTES);
-    const start = this.#at;
-    this.#number(length);
     const bytes = this.#bytes;
-    const from = this.#at;
+    const start = this.#at;
+    let from = start;
+    if (length < 0x80) {
+      bytes[from++] = length;
+    } else {
+      this.#number(length);
+      from = this.#at;
+    }
     for (let at = 0; at < length; at++) {
       const code = text.charCodeAt(at);
       if (code > 0x7f) {
@@ -298,16 +316,19 @@ export class Evaluator {
 
   /** Little-endian base 128. */
   #number(number: number): void {
+    const bytes = this.#bytes;
+    let at = this.#at;
     let rest = number;
     while (rest > LARGEST_SMALL) {
-      this.#byte((rest % 128) | 0x80);
+      bytes[at++] = (rest % 128) | 0x80;
       rest = Math.floor(rest / 128);
     }
     while (rest > 0x7f) {
-      this.#byte((rest & 0x7f) | 0x80);
+      bytes[at++] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    this.#byte(rest);
+    bytes[at++] = rest;
+    this.#at = at;
   }
 
   #need(bytes: number): void {

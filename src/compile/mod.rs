@@ -133,13 +133,14 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         placements,
         offers,
         experiments,
+        gates: Vec::new(),
         elsewhere: Vec::new(),
         languages,
         consent,
         identity,
         budgets,
     };
-    Some(workspace)
+    Some(workspace.open())
 }
 
 /// The placements, each with its offers by rank: priority from the highest down, then key.
@@ -162,7 +163,8 @@ fn rank(
         let group: GroupId = conditions.group(offers.iter().map(|(_, draft)| draft.rule));
         let is_ranked = offers.iter().any(|(_, draft)| draft.rank.is_some());
         let offers = offers.iter().filter_map(|(at, _)| u32::try_from(*at).ok()).collect();
-        ranked.push(Placement { name: name.clone(), at: *at, group, offers, is_ranked });
+        let (name, gates) = (name.clone(), Vec::new());
+        ranked.push(Placement { name, at: *at, group, offers, is_ranked, gates });
     }
     ranked
 }

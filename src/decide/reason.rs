@@ -96,6 +96,42 @@ impl Code {
         }
     }
 
+    /// Whether it is the same in every placement of a page, and nothing stands in for the offer.
+    pub(super) fn is_settled(self) -> bool {
+        matches!(
+            self,
+            Self::NoConsent
+                | Self::AssuranceTooLow
+                | Self::NotEligible
+                | Self::Missing(_)
+                | Self::Failed(_)
+                | Self::NotRolledOut
+        )
+    }
+
+    /// The code of a number.
+    pub fn from_number(number: u32) -> Self {
+        let about = number >> 8;
+        match number & 0xff {
+            0 => Self::Won,
+            1 => Self::Outranked,
+            2 => Self::NoConsent,
+            3 => Self::AssuranceTooLow,
+            5 => Self::Missing(Slot(u16::try_from(about).unwrap_or(u16::MAX))),
+            6 => Self::Failed(rule::Code::from_number(about)),
+            7 => Self::OutOfSchedule,
+            8 => Self::CoolingDown,
+            9 => Self::Capped(usize::try_from(about).unwrap_or(usize::MAX)),
+            10 => Self::OnPageAlready,
+            11 => Self::Excluded,
+            12 => Self::HeldOut,
+            13 => Self::ControlVariant,
+            14 => Self::NotRolledOut,
+            15 => Self::BudgetSpent,
+            _ => Self::NotEligible,
+        }
+    }
+
     /// The stable word.
     pub fn as_str(self) -> &'static str {
         usize::try_from(self.number() & 0xff)

@@ -83,6 +83,20 @@ impl Contents {
         Self(bytes)
     }
 
+    /// The slots whose values any of them shows.
+    pub fn slots(&self) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        let mut from = Reader::new(&self.0);
+        while !from.is_empty() {
+            from.text();
+            let mut fields = Fields(Reader::new(from.bytes()));
+            while let Some((_, _, parts)) = fields.next_field() {
+                slots.extend((0..parts).filter_map(|_| fields.next_part().1));
+            }
+        }
+        slots
+    }
+
     /// The content for a language: the tag, then the tag without its last part, and so on (RFC
     /// 4647, section 3.4), then the default. Its own language, and its fields.
     pub fn pick(&self, language: &str) -> Option<(&str, Fields<'_>)> {

@@ -73,8 +73,9 @@ impl Index {
 
     /// Visits the rules that match, by their places in the group, until the visitor breaks off.
     ///
-    /// With `sift` it visits every rule, and says which some table shows to be false. A missing
-    /// value shows nothing then: a condition that needs it cannot be told.
+    /// With `sift` it visits also those that cannot be told from tables and other nodes alone, and
+    /// says so: all others are false. A missing value shows nothing then, since a condition that
+    /// needs it cannot be told.
     pub fn walk(
         &self,
         rules: &Rules,
@@ -87,22 +88,31 @@ impl Index {
         let mut first = 0;
         'blocks: for block in &self.blocks {
             rows.clear();
+            let mut told = true;
             for table in &block.single {
                 let segment = facts.segment(table.slot);
                 if !sift || segment != MISSING {
                     rows.push(table.row(segment));
+                } else {
+                    told = false;
                 }
             }
+            if sift {
+                let missing = |list: &Table| facts.entries(list.slot).is_none_or(is_missing);
+                told &= !block.lists.iter().any(missing);
+            }
             for word in 0..block.words {
-                let all = block.word(0, word);
-                let through = block.left(word, all, &rows, facts, sift);
-                let mut left = if sift { all } else { through };
+                let mut left = block.left(word, block.word(0, word), &rows, facts, sift);
                 while left != 0 {
                     let rule = first + 64 * word + at(left.trailing_zeros());
-                    let is_false = left & through & left.wrapping_neg() == 0;
                     left &= left - 1;
-                    let shown = sift || self.holds(rule, rules, facts, scratch);
-                    if shown && visit(rule, is_false).is_break() {
+                    let truth = match told {
+                        true => self.rest(rule, rules, facts, scratch),
+                        false => None,
+                    };
+                    if (truth == Some(true) || (sift && truth.is_none()))
+                        && visit(rule, truth.is_some()).is_break()
+                    {
                         break 'blocks;
                     }
                 }
@@ -112,15 +122,36 @@ impl Index {
         scratch.rows = rows;
     }
 
-    /// Whether what no table knows of a rule holds.
-    fn holds(&self, rule: usize, rules: &Rules, facts: &Facts, scratch: &mut Scratch) -> bool {
+    /// What the nodes come to that no table knows, of a rule that all tables let through; None
+    /// where it cannot be told.
+    fn rest(
+        &self,
+        rule: usize,
+        rules: &Rules,
+        facts: &Facts,
+        scratch: &mut Scratch,
+    ) -> Option<bool> {
         let place = u32::try_from(self.first + rule).unwrap_or(u32::MAX);
         let rest = rules.image.part(Column::RestStarts, place, Column::Rest);
-        rest.is_empty() || {
-            let mut run = Run::new(rules, facts, scratch);
-            rest.iter().all(|node| run.truth(*node) == Truth::Match)
+        if rest.is_empty() {
+            return Some(true);
         }
+        let mut run = Run::new(rules, facts, scratch);
+        let mut all = Some(true);
+        for node in rest {
+            match run.truth(*node) {
+                Truth::Match => {}
+                Truth::NoMatch => return Some(false),
+                _ => all = None,
+            }
+        }
+        all
     }
+}
+
+/// Whether the entries of a list are those of one that is not there.
+fn is_missing(entries: &[u32]) -> bool {
+    matches!(entries, [MISSING])
 }
 
 impl Table {
@@ -169,7 +200,7 @@ impl Block {
         for table in &self.lists {
             let mut through = self.word(table.free, word);
             let entries = facts.entries(table.slot).unwrap_or(&[]);
-            if known && matches!(entries, [MISSING]) {
+            if known && is_missing(entries) {
                 continue;
             }
             for segment in entries {

@@ -26,10 +26,10 @@ pub fn logs() -> PathBuf {
     target().join("xtask")
 }
 
-/// The Wasm that cargo made of a crate, before any binding.
-pub fn raw_wasm(crate_name: &str) -> PathBuf {
+/// The Wasm that cargo made of a crate with a profile, before any binding.
+pub fn raw_wasm(crate_name: &str, profile: &str) -> PathBuf {
     let file = format!("{}.wasm", crate_name.replace('-', "_"));
-    target().join("wasm32-unknown-unknown").join("wasm").join(file)
+    target().join("wasm32-unknown-unknown").join(profile).join(file)
 }
 
 /// A native program of this workspace, built with the dev profile.

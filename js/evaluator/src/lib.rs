@@ -8,8 +8,7 @@
 
 use std::cell::RefCell;
 
-use selvedge::decide::{self, Code, Work};
-use selvedge::offer::Offer;
+use selvedge::decide::{self, Code, Trace, Work};
 use selvedge::slice::Resident;
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
@@ -27,7 +26,7 @@ struct Evaluator {
     work: Work,
     input: Vec<u8>,
     taken: Vec<u32>,
-    codes: Vec<Code>,
+    trace_of: Trace,
     output: Vec<u32>,
 }
 
@@ -50,8 +49,7 @@ pub fn load(image: &[u8]) -> bool {
 }
 
 /// The workspace's names, parted by NUL, each list after its length: the version; slots, each with
-/// path and type; placements; offers, each with the number of its experiment plus one; experiments,
-/// each as the list of its variants; reason codes.
+/// path and type; placements; experiments, each as the list of its variants; reason codes.
 #[wasm_bindgen]
 pub fn catalog() -> String {
     with(|one| {
@@ -72,17 +70,26 @@ pub fn catalog() -> String {
         );
         let placements = &workspace.placements;
         list(placements.len(), &mut placements.iter().map(|placement| placement.name.clone()));
-        let experiment = |offer: &Offer| {
-            offer.experiment.as_ref().map_or(0, |part| u32::from(part.experiment) + 1)
-        };
-        let of_offer = |offer: &Offer| [offer.key.clone(), experiment(offer).to_string()];
-        list(workspace.offers.len(), &mut workspace.offers.iter().flat_map(of_offer));
         list(workspace.experiments.len(), &mut std::iter::empty());
         for experiment in &workspace.experiments {
             list(experiment.variants.len(), &mut experiment.variants.iter().cloned());
         }
         list(Code::WORDS.len(), &mut Code::WORDS.iter().map(|word| (*word).to_owned()));
         out
+    })
+}
+
+/// The key of an offer, and behind a NUL the number of its experiment plus one: names are asked for
+/// when an offer first wins, since most never do.
+#[wasm_bindgen]
+pub fn offer(at: usize) -> String {
+    with(|one| {
+        let offer = one.workspace.as_ref().and_then(|workspace| workspace.offers.get(at));
+        offer.map_or_else(String::new, |offer| {
+            let experiment = offer.experiment.as_ref();
+            let experiment = experiment.map_or(0, |part| u32::from(part.experiment) + 1);
+            [&offer.key, "\0", &experiment.to_string()].concat()
+        })
     })
 }
 
@@ -128,8 +135,9 @@ pub fn hold(profile: usize, len: usize) -> bool {
 pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
     EVALUATOR.with(|one| {
         let Ok(mut one) = one.try_borrow_mut() else { return std::ptr::null() };
-        let Evaluator { workspace: Some(workspace), profiles, work, taken, codes, output, .. } =
-            &mut *one
+        let Evaluator {
+            workspace: Some(workspace), profiles, work, taken, trace_of, output, ..
+        } = &mut *one
         else {
             return std::ptr::null();
         };
@@ -145,10 +153,11 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         output.resize(2 * workspace.placements.len(), 0);
         for (at, placement) in workspace.placements.iter().enumerate() {
             let chosen = if trace {
+                let of = &mut *trace_of;
                 let chosen =
-                    decide::choose_and_trace(workspace, &view, now, placement, taken, work, codes);
-                output.push(u32::try_from(codes.len()).unwrap_or(u32::MAX));
-                output.extend(codes.iter().map(|code| code.number()));
+                    decide::choose_and_trace(workspace, &view, now, placement, taken, work, of);
+                output.push(u32::try_from(of.numbers().len()).unwrap_or(u32::MAX));
+                output.extend_from_slice(of.numbers());
                 chosen
             } else {
                 decide::choose(workspace, &view, now, placement, taken, work)

@@ -2,7 +2,7 @@
 //! the code to write JSON here would cost every visitor more. It must never say anything else than
 //! the core's `Decision`; a test compares the two.
 
-use selvedge::decide::{self, Chosen, Code, View};
+use selvedge::decide::{self, Chosen, Trace, View};
 use selvedge::offer::{FieldKind, Offer};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{Placement, Workspace};
@@ -30,7 +30,7 @@ pub struct Said<'a> {
     /// The winner.
     pub chosen: Option<Chosen>,
     /// Why each offer of the placement won or lost, where asked for.
-    pub codes: &'a [Code],
+    pub codes: &'a Trace,
     /// The experiments that decided, each with its variant.
     pub exposed: &'a [(u16, u16)],
 }
@@ -71,7 +71,7 @@ impl Said<'_> {
             }
         }
         put(out, "");
-        for (at, code) in self.placement.offers.iter().zip(self.codes) {
+        for (at, code) in self.placement.offers.iter().zip(self.codes.codes()) {
             put(out, self.offer(*at).map_or("", |offer| &offer.key));
             put(out, code.as_str());
         }
@@ -166,7 +166,7 @@ mod tests {
             let mut resident = Resident::new(&workspace);
             assert!(resident.read(&workspace, &slice.to_bytes()));
             let view = resident.view();
-            let (mut work, mut codes) = (Work::default(), Vec::new());
+            let (mut work, mut codes) = (Work::default(), Trace::default());
             work.begin();
             let (worker, all) = (&mut work, &mut codes);
             let chosen =

@@ -14,7 +14,7 @@ mod answer;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
-use selvedge::decide::{self, Work};
+use selvedge::decide::{self, Trace, Work};
 use selvedge::slice::{Resident, STALE};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
@@ -130,21 +130,24 @@ fn answer(
     }
     decide::set_fields(&mut slice.facts, workspace, now, |name| asked.value(name));
     let view = &slice.view();
-    let mut codes = Vec::new();
+    let mut codes = Trace::default();
     let mut otherwise = "no_offer";
     let mut chosen = None;
+    let mut exposed = Vec::new();
     work.begin();
     if now >= slice.expires {
         otherwise = STALE;
-    } else if trace {
-        let codes = &mut codes;
-        chosen = decide::choose_and_trace(workspace, view, now, placement, &taken, work, codes);
     } else {
-        chosen = decide::choose(workspace, view, now, placement, &taken, work);
+        chosen = if trace {
+            let codes = &mut codes;
+            decide::choose_and_trace(workspace, view, now, placement, &taken, work, codes)
+        } else {
+            decide::choose(workspace, view, now, placement, &taken, work)
+        };
+        exposed = decide::exposed(workspace, view, chosen, work);
     }
     let language = asked.value("language");
-    let codes = codes.as_slice();
-    let exposed = &decide::exposed(workspace, view, chosen, work);
+    let (codes, exposed) = (&codes, exposed.as_slice());
     Said { workspace, view, now, placement, language, otherwise, chosen, exposed, codes }
         .write(out);
     Some(())

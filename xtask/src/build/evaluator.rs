@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-evaluator";
+const PROFILE: &str = "wasm-evaluator";
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")
@@ -15,8 +16,8 @@ pub fn folder() -> PathBuf {
 
 pub fn build() -> Result<()> {
     tools::npm_packages()?;
-    compile(PACKAGE)?;
-    let raw = paths::raw_wasm(PACKAGE);
+    compile(PACKAGE, PROFILE)?;
+    let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
     let source = files::read(&paths::root().join("js/evaluator/evaluator.ts"))?;
     let key = wasm::key(&files::read(&raw)?, &source)?;

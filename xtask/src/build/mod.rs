@@ -72,11 +72,11 @@ fn lock() -> Result<File> {
 }
 
 /// Compiles one crate to Wasm.
-fn compile(package: &str) -> Result<()> {
+fn compile(package: &str, profile: &str) -> Result<()> {
     tools::wasm_target()?;
     step::run(
         &format!("compile {package} to Wasm"),
-        cargo().args(["build", "--package", package, "--profile", "wasm"]).args([
+        cargo().args(["build", "--package", package, "--profile", profile]).args([
             "--target",
             "wasm32-unknown-unknown",
             "--lib",

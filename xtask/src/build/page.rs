@@ -11,6 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::{files, paths, step};
 
 const PACKAGE: &str = "selvedge-page";
+const PROFILE: &str = "wasm";
 /// Digits of the hash in the file name: 64 bits, far beyond chance.
 const NAME_DIGITS: usize = 16;
 
@@ -92,8 +93,8 @@ fn write_manifest(manifest: &Value) -> Result<()> {
 }
 
 pub fn build() -> Result<()> {
-    compile(PACKAGE)?;
-    let raw = paths::raw_wasm(PACKAGE);
+    compile(PACKAGE, PROFILE)?;
+    let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
     let key = wasm::key(&files::read(&raw)?, b"page")?;
     let stamp = folder.join(".stamp");

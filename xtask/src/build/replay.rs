@@ -8,14 +8,15 @@ use crate::error::{Error, Result};
 use crate::{files, paths};
 
 const PACKAGE: &str = "selvedge-replay";
+const PROFILE: &str = "wasm";
 
 pub fn folder() -> PathBuf {
     paths::build().join("replay")
 }
 
 pub fn build() -> Result<()> {
-    compile(PACKAGE)?;
-    let raw = paths::raw_wasm(PACKAGE);
+    compile(PACKAGE, PROFILE)?;
+    let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
     let key = wasm::key(&files::read(&raw)?, b"replay")?;
     let stamp = folder.join(".stamp");

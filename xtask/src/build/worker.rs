@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-worker";
+const PROFILE: &str = "wasm";
 
 /// The bindings catch JavaScript's exceptions inside Wasm; browsers' older engines cannot, so only
 /// the worker may use them.
@@ -19,8 +20,8 @@ pub fn folder() -> PathBuf {
 }
 
 pub fn build() -> Result<()> {
-    compile(PACKAGE)?;
-    let raw = paths::raw_wasm(PACKAGE);
+    compile(PACKAGE, PROFILE)?;
+    let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let shim = files::read(&paths::root().join("worker/shim.mjs"))?;
     let key = wasm::key(&files::read(&raw)?, &shim)?;
     let stamp = folder().join(".stamp");

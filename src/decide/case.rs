@@ -1,0 +1,278 @@
+//! One placement being decided: each candidate is judged step by step, the best one stands. It must
+//! never find candidates itself: that is the index's.
+
+use core::ops::ControlFlow;
+
+use super::exposure::{AllMissed, Missed};
+use super::{Chosen, Code, Trace, View, offer};
+use crate::limits;
+use crate::offer::{Arm, Offer};
+use crate::rule::{Scratch, Truth};
+use crate::time::Timestamp;
+use crate::workspace::{Placement, Workspace};
+/// One placement being decided.
+pub(super) struct Case<'a, 'v, 's> {
+    pub workspace: &'a Workspace,
+    pub view: &'a View<'v>,
+    pub now: Timestamp,
+    pub taken: &'a [u32],
+    pub scratch: &'s mut Scratch,
+    pub missed: &'s mut AllMissed,
+}
+
+impl<'a> Case<'a, '_, '_> {
+    /// The winner alone, found through the index.
+    pub fn first(&mut self, placement: &Placement, search: &mut Scratch) -> Option<Chosen> {
+        let (workspace, facts) = (self.workspace, self.view.facts);
+        let mut best = Best::default();
+        let visit = &mut |place, holds| {
+            let shows = self.consider(placement, place, holds, &mut best, None);
+            // Where the rank is static, the first that passes is the winner.
+            if shows && !placement.is_ranked || best.is_settled {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        workspace.rules.walk(placement.group, facts, search, false, visit);
+        self.end(&best)
+    }
+
+    /// The winner, and why every offer won or lost. Most lose at a gate or at a condition that the
+    /// index shows to be false: they cost next to nothing.
+    pub fn all(
+        &mut self,
+        page: u32,
+        placement: &Placement,
+        search: &mut Scratch,
+        trace: &mut Trace,
+    ) -> Option<Chosen> {
+        let (workspace, facts) = (self.workspace, self.view.facts);
+        let mut best = Best::default();
+        if let Some(places) = trace.go_on(page, placement) {
+            for place in &places {
+                self.consider(placement, *place, true, &mut best, Some(&mut *trace));
+            }
+            trace.give_back(places);
+        } else {
+            trace.begin(page, workspace, placement, |offer| self.is_kept_away(offer));
+            let visit = &mut |place, holds| {
+                self.consider(placement, place, holds, &mut best, Some(&mut *trace));
+                ControlFlow::Continue(())
+            };
+            workspace.rules.walk(placement.group, facts, search, true, visit);
+        }
+        trace.end(placement, best.winner.map(|chosen| chosen.offer));
+        self.end(&best)
+    }
+
+    fn end(&mut self, best: &Best<'_>) -> Option<Chosen> {
+        self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
+        best.winner
+    }
+
+    /// Judges the offer at a place; whether it puts something there that may win. With `holds` its
+    /// condition is known to hold.
+    fn consider(
+        &mut self,
+        placement: &Placement,
+        place: usize,
+        holds: bool,
+        best: &mut Best<'a>,
+        trace: Option<&mut Trace>,
+    ) -> bool {
+        let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
+        let Some(offer) = offer(self.workspace, at) else { return false };
+        best.is_settled = best.is_beyond(offer);
+        if best.is_settled && trace.is_none() {
+            return false;
+        }
+        let judged = self.judge(at, offer, holds);
+        if let Some(trace) = trace {
+            trace.note(place, judged.0);
+        }
+        if best.is_settled {
+            return false;
+        }
+        let chosen = self.shows(best, at, offer, judged);
+        if let Some(chosen) = chosen {
+            self.meet(best, offer, chosen);
+        }
+        chosen.is_some()
+    }
+
+    /// Notes an offer that passes every step, if it is the best so far.
+    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) {
+        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+        if best.winner.is_none() || score > best.score {
+            *best = Best { winner: Some(chosen), offer: Some(offer), score, is_settled: false };
+        }
+    }
+
+    /// What an offer that was judged puts into the placement: itself, or its fallback. Where an
+    /// experiment or a holdout alone kept it away, that is noted.
+    fn shows(
+        &mut self,
+        best: &Best<'a>,
+        at: u32,
+        offer: &'a Offer,
+        (code, variant): (Code, Option<u16>),
+    ) -> Option<Chosen> {
+        match code {
+            Code::Won => return Some(Chosen { offer: at, variant }),
+            Code::ControlVariant => {
+                let part = offer.experiment.as_ref().map(|part| part.experiment);
+                self.miss(best, offer, part.zip(variant));
+            }
+            Code::HeldOut => {
+                let held = self.only_holdout(at, offer);
+                self.miss(best, offer, held.map(|holdout| (holdout, 0)));
+            }
+            code if code.holds_back() => return self.stand_in(offer),
+            _ => {}
+        }
+        None
+    }
+
+    /// The fallback of an offer that is held back, or the fallback's where that is held back too.
+    fn stand_in(&mut self, mut held: &'a Offer) -> Option<Chosen> {
+        let workspace = self.workspace;
+        for _ in 0..limits::FALLBACKS {
+            let at = workspace.offer_at(held.fallback.as_ref()?)?;
+            held = offer(workspace, at)?;
+            match self.judge(at, held, false) {
+                (Code::Won, variant) => return Some(Chosen { offer: at, variant }),
+                (code, _) if code.holds_back() => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Notes that an offer would be the best so far, were it not for this variant.
+    fn miss(&mut self, best: &Best<'a>, offer: &Offer, why: Option<(u16, u16)>) {
+        let Some((experiment, variant)) = why else { return };
+        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+        if best.winner.is_none() || (!best.is_beyond(offer) && score > best.score) {
+            self.missed.all.push(Missed { experiment, variant, priority: offer.priority, score });
+        }
+    }
+
+    /// The holdout that alone keeps an offer away; None where it would not be shown without it
+    /// either.
+    fn only_holdout(&mut self, at: u32, offer: &Offer) -> Option<u16> {
+        let (workspace, view) = (self.workspace, self.view);
+        let mut held = None;
+        for holdout in &offer.holdouts {
+            if view.variant(workspace, *holdout, self.scratch) == Some(0)
+                && held.replace(*holdout).is_some()
+            {
+                return None;
+            }
+        }
+        if self.loses(at, offer, false).is_some() {
+            return None;
+        }
+        let part = offer.experiment.as_ref().map(|part| part.experiment);
+        let variant = part.and_then(|part| view.variant(workspace, part, self.scratch));
+        let shown = !matches!(offer.arm(variant), Some(Arm::Nothing));
+        held.filter(|_| shown)
+    }
+
+    /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
+    fn judge(&mut self, at: u32, offer: &Offer, eligible: bool) -> (Code, Option<u16>) {
+        let lost = self.is_kept_away(offer).or_else(|| self.loses(at, offer, eligible));
+        if let Some(code) = lost {
+            return (code, None);
+        }
+        let variant = match &offer.experiment {
+            Some(part) => self.view.variant(self.workspace, part.experiment, self.scratch),
+            None => None,
+        };
+        let code = match offer.arm(variant) {
+            Some(Arm::Nothing) => Code::ControlVariant,
+            _ => Code::Won,
+        };
+        (code, variant)
+    }
+
+    /// The first of the steps before its condition that an offer fails.
+    fn is_kept_away(&mut self, offer: &Offer) -> Option<Code> {
+        let view = self.view;
+        if offer.purpose.is_some_and(|purpose| !view.allowed.has(purpose)) {
+            return Some(Code::NoConsent);
+        }
+        if view.assurance < offer.assurance {
+            return Some(Code::AssuranceTooLow);
+        }
+        for holdout in &offer.holdouts {
+            // The first variant of a holdout is the part that is held out.
+            if view.variant(self.workspace, *holdout, self.scratch) == Some(0) {
+                return Some(Code::HeldOut);
+            }
+        }
+        None
+    }
+
+    /// The first step from its condition on that an offer fails, its experiment aside.
+    fn loses(&mut self, at: u32, offer: &Offer, eligible: bool) -> Option<Code> {
+        let view = self.view;
+        if !eligible {
+            match self.workspace.rules.truth(offer.rule, view.facts, self.scratch) {
+                Truth::Match => {}
+                Truth::NoMatch => return Some(Code::NotEligible),
+                Truth::Missing(slot) => return Some(Code::Missing(slot)),
+                Truth::Error(code) => return Some(Code::Failed(code)),
+            }
+        }
+        if !offer.reaches(view.unit.name) {
+            return Some(Code::NotRolledOut);
+        }
+        if offer.schedule.as_ref().is_some_and(|schedule| !schedule.is_open(self.now)) {
+            return Some(Code::OutOfSchedule);
+        }
+        if offer.cool_down_ms.is_some() || !offer.caps.is_empty() {
+            let seen = view.contacts.of(at);
+            if offer.cools_down(seen, self.now) {
+                return Some(Code::CoolingDown);
+            }
+            if let Some(cap) = offer.capped(seen, view.device, view.session_start, self.now) {
+                return Some(Code::Capped(cap));
+            }
+        }
+        if view.spent.binary_search(&at).is_ok() {
+            return Some(Code::BudgetSpent);
+        }
+        self.is_taken(at, offer)
+    }
+
+    /// Whether the page has it, or another of its exclusion group.
+    fn is_taken(&self, at: u32, known: &Offer) -> Option<Code> {
+        if !known.repeats && self.taken.contains(&at) {
+            return Some(Code::OnPageAlready);
+        }
+        let group = known.exclusion.as_ref()?;
+        let excluded = self
+            .taken
+            .iter()
+            .any(|other| *other != at && self.workspace.exclusion_at(*other) == Some(group));
+        excluded.then_some(Code::Excluded)
+    }
+}
+
+/// The best offer so far: the first by priority, then by score, then by key.
+#[derive(Default)]
+struct Best<'a> {
+    winner: Option<Chosen>,
+    offer: Option<&'a Offer>,
+    score: f64,
+    /// Whether all that come after rank below it.
+    is_settled: bool,
+}
+
+impl Best<'_> {
+    /// Whether an offer comes too late, by rank, to win.
+    fn is_beyond(&self, offer: &Offer) -> bool {
+        self.offer.is_some_and(|best| offer.priority < best.priority)
+    }
+}

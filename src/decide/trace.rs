@@ -1,0 +1,95 @@
+//! Why each offer of a placement won or lost, as numbers: reading them is for whoever explains.
+//! It must never decide.
+
+use super::Code;
+use crate::offer::Offer;
+use crate::rule::GroupId;
+use crate::workspace::{Placement, Workspace};
+
+/// The codes of one placement's offers, by rank. Its memory is used again from one to the next; it
+/// belongs to one `Work`.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    numbers: Vec<u32>,
+    /// What becomes of offers at each gate whose condition is false.
+    at_gates: Vec<u32>,
+    /// Places of the offers that pass every step.
+    passed: Vec<usize>,
+    /// Places of the offers of which the next placement of the page may have more to say.
+    open: Vec<usize>,
+    spare: Vec<usize>,
+    /// The page and the group that it was made for last.
+    made_for: Option<(u32, GroupId)>,
+}
+
+impl Trace {
+    /// One number for each offer, by rank: [`Code::number`].
+    pub fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    /// The codes.
+    pub fn codes(&self) -> impl Iterator<Item = Code> {
+        self.numbers.iter().map(|number| Code::from_number(*number))
+    }
+
+    /// Goes on from the placement before, where that was one of the same page with the same offers:
+    /// the places of those that must be judged anew. Of all others the codes stay.
+    pub(super) fn go_on(&mut self, page: u32, placement: &Placement) -> Option<Vec<usize>> {
+        let same = self.made_for == Some((page, placement.group));
+        self.passed.clear();
+        same.then(|| core::mem::replace(&mut self.open, core::mem::take(&mut self.spare)))
+    }
+
+    /// Gives the memory of [`Trace::go_on`] back.
+    pub(super) fn give_back(&mut self, mut places: Vec<usize>) {
+        places.clear();
+        self.spare = places;
+    }
+
+    /// Takes all offers for lost: at their gates, else by their conditions.
+    pub(super) fn begin(
+        &mut self,
+        page: u32,
+        workspace: &Workspace,
+        placement: &Placement,
+        mut is_kept_away: impl FnMut(&Offer) -> Option<Code>,
+    ) {
+        self.made_for = Some((page, placement.group));
+        let Self { numbers, at_gates, passed, open, .. } = self;
+        open.clear();
+        at_gates.clear();
+        at_gates.extend(workspace.gates.iter().map(|at| {
+            let offer = super::offer(workspace, *at);
+            offer.and_then(&mut is_kept_away).unwrap_or(Code::NotEligible).number()
+        }));
+        numbers.clear();
+        let lost = |gate: &u16| at_gates.get(usize::from(*gate)).copied().unwrap_or_default();
+        numbers.extend(placement.gates.iter().map(lost));
+        passed.clear();
+    }
+
+    /// Notes what became of one offer.
+    pub(super) fn note(&mut self, place: usize, code: Code) {
+        if code == Code::Won {
+            self.passed.push(place);
+        }
+        if !code.is_settled() {
+            self.open.push(place);
+        }
+        if let Some(number) = self.numbers.get_mut(place) {
+            *number = code.number();
+        }
+    }
+
+    /// Of those that pass every step, all but the winner were outranked.
+    pub(super) fn end(&mut self, placement: &Placement, winner: Option<u32>) {
+        for place in &self.passed {
+            if let Some(number) = self.numbers.get_mut(*place)
+                && placement.offers.get(*place).copied() != winner
+            {
+                *number = Code::Outranked.number();
+            }
+        }
+    }
+}

@@ -298,7 +298,10 @@ fn to_json(crowd: &Crowd<Placements>, workspace: &Workspace) -> Value {
         better.map(|(offer, count)| json!({ "offer": offer, "count": count })).collect::<Value>()
     };
     let reasons = |offered: &Offered| {
-        let entry = |failed: &Failed| json!({ "code": failed.code, "sentence": failed.sentence, "count": failed.count });
+        let entry = |failed: &Failed| {
+            let Failed { code, sentence, count } = failed;
+            json!({ "code": code, "sentence": sentence, "count": count })
+        };
         offered.reasons().into_iter().map(entry).collect::<Value>()
     };
     let offer = |offered: &Offered, placed: &Placed| {
@@ -313,7 +316,10 @@ fn to_json(crowd: &Crowd<Placements>, workspace: &Workspace) -> Value {
         })
     };
     let placement = |(name, placed): (&String, &Placed)| {
-        let pair = |(first, second, count): (&str, &str, u32)| json!({ "offers": [first, second], "count": count });
+        let pair = |(first, second, count): (&str, &str, u32)| {
+            let offers = [first, second];
+            json!({ "offers": offers, "count": count })
+        };
         json!({
             "placement": name,
             "where": word(placed.at),
@@ -325,7 +331,10 @@ fn to_json(crowd: &Crowd<Placements>, workspace: &Workspace) -> Value {
         })
     };
     let (shadowed, unreachable) = unseen(&crowd.tally);
-    let shadow = |one: &Offered| json!({ "offer": one.key, "eligible": one.eligible, "beatenBy": better(one) });
+    let shadow = |one: &Offered| {
+        let Offered { key, eligible, .. } = one;
+        json!({ "offer": key, "eligible": eligible, "beatenBy": better(one) })
+    };
     let lost = |one: &Offered| json!({ "offer": one.key, "reasons": reasons(one) });
     let mut answer = crowd.fields();
     if let Some(fields) = answer.as_object_mut() {

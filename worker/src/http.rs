@@ -133,6 +133,25 @@ impl Fault {
         self.error.code()
     }
 
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What happened, in words.
+    pub fn sentence(&self) -> &str {
+        &self.error.message
+    }
+
+    /// The answer in the form of another protocol, with this refusal's headers.
+    pub fn answer_with(self, status: u16, value: &Value) -> Answer {
+        let body = value.to_string().into_bytes();
+        let mut answer = Answer::bytes(body, "application/json", Cache::Personal);
+        answer.status = status;
+        answer.headers = self.headers;
+        answer
+    }
+
     /// The answer that the caller reads.
     pub fn answer(self) -> Answer {
         let mut value = json!({
@@ -140,14 +159,11 @@ impl Fault {
             "message": self.error.message,
             "where": self.error.place,
         });
-        if let (Some((name, more)), Some(fields)) = (self.more, value.as_object_mut()) {
-            fields.insert(name.to_owned(), more);
+        if let (Some((name, more)), Some(fields)) = (&self.more, value.as_object_mut()) {
+            fields.insert((*name).to_owned(), more.clone());
         }
-        let body = value.to_string().into_bytes();
-        let mut answer = Answer::bytes(body, "application/json", Cache::Personal);
-        answer.status = self.status;
-        answer.headers = self.headers;
-        answer
+        let status = self.status;
+        self.answer_with(status, &value)
     }
 }
 

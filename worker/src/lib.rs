@@ -18,6 +18,7 @@ mod identity_shard;
 mod login;
 mod me;
 mod objects;
+mod ofrep;
 mod outbox;
 mod page;
 mod preview;

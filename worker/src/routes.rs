@@ -7,7 +7,9 @@ use crate::http::{self, Answer, Fault};
 use crate::objects;
 use crate::settings;
 use crate::visitor::Visit;
-use crate::{admin, assets, consenting, deciding, login, me, page, preview, published, segment};
+use crate::{
+    admin, assets, consenting, deciding, login, me, ofrep, page, preview, published, segment,
+};
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
@@ -20,6 +22,7 @@ enum Route {
     File,
     Events(Option<EventKind>),
     Decide,
+    Flags,
     Slice,
     Consent,
     Me,
@@ -67,6 +70,7 @@ impl Route {
             "admin/v1/export" => Self::Export,
             "admin/v1/erase" => Self::Erase,
             "sync/v1/apply" => Self::Apply,
+            name if ofrep::is_route(name) => Self::Flags,
             name if !name.contains('/') => Self::File,
             _ => return None,
         })
@@ -87,6 +91,7 @@ impl Route {
             Self::Workspace => "GET, HEAD, PUT",
             Self::Events(_)
             | Self::Decide
+            | Self::Flags
             | Self::MeErase
             | Self::Login
             | Self::Logout
@@ -120,7 +125,13 @@ pub async fn answer(
             Err(fault) => Ok(fault.answer().respond(&method)?.into()),
         };
     }
-    let answer = own(&mut request, env, &method, &path).await.unwrap_or_else(Fault::answer);
+    let answer =
+        own(&mut request, env, &method, &path).await.unwrap_or_else(|fault| {
+            match Route::of(&path) {
+                Some(Route::Flags) => ofrep::refuse(fault, &path),
+                _ => fault.answer(),
+            }
+        });
     Ok(answer.respond(&method)?.into())
 }
 
@@ -177,6 +188,7 @@ async fn own(
     match route {
         Route::Events(kind) => segment::events(visit, request, kind).await,
         Route::Decide => deciding::decide(visit, request).await,
+        Route::Flags => ofrep::evaluate(visit, request, ofrep::flag(path).as_deref()).await,
         Route::Slice => deciding::slice(visit).await,
         Route::Consent if reads => consenting::read(visit).await,
         Route::Consent => consenting::change(visit, request).await,

@@ -26,7 +26,7 @@ use crate::{preview, published};
 /// A person's object may name another, which may name one more; more would be a circle.
 const HOPS: usize = 4;
 /// Bytes of one field of the request that conditions may read.
-const FIELD_BYTES: usize = 1_024;
+pub const FIELD_BYTES: usize = 1_024;
 
 /// What every route is given.
 pub struct Visit {

@@ -95,7 +95,7 @@ fn packages() -> Result<Vec<String>> {
     }
     for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
         let field = |name: &str| package.get(name).and_then(Value::as_str).unwrap_or_default();
-        if field("license").is_empty() {
+        if field("license").is_empty() && !has_licence_file(path) {
             faults.push(format!("{path}: no licence"));
         }
         if package.get("link").is_some() || field("version").contains([':', '/']) {
@@ -107,6 +107,12 @@ fn packages() -> Result<Vec<String>> {
     }
     println!("  {} packages of npm", packages.len().saturating_sub(1));
     Ok(faults)
+}
+
+/// Some packages state their licence in its file alone.
+fn has_licence_file(package: &str) -> bool {
+    let file = paths::root().join(package).join("LICENSE");
+    files::read_text(&file).is_ok_and(|text| text.contains("License"))
 }
 
 fn json(file: &str) -> Result<Value> {

@@ -59,6 +59,14 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
+/// An offer with the variant that was shown of it.
+fn with_variant(offer: &str, decision: &Decision) -> String {
+    match &decision.variant {
+        Some(variant) => format!("{offer}:{variant}"),
+        None => offer.to_owned(),
+    }
+}
+
 /// What was decided.
 pub fn decisions(out: &mut dyn Write, decisions: &[Decision]) -> io::Result<()> {
     let width = decisions.iter().map(|one| one.placement.chars().count()).max().unwrap_or(0);
@@ -66,6 +74,7 @@ pub fn decisions(out: &mut dyn Write, decisions: &[Decision]) -> io::Result<()> 
         let placement = &decision.placement;
         match &decision.offer {
             Some(offer) => {
+                let offer = with_variant(offer, decision);
                 writeln!(out, "{placement:width$}  {offer} ({})", decision.language)?;
                 for field in &decision.content {
                     let text = plain(&field.text);
@@ -107,7 +116,8 @@ pub fn explained(out: &mut dyn Write, explained: &Explained) -> io::Result<()> {
     let audiences = known.audiences.join(", ");
     writeln!(out, "\naudiences: {}", if audiences.is_empty() { "none" } else { &audiences })?;
     for decision in &explained.decisions {
-        let offer = decision.offer.as_deref().unwrap_or("no offer");
+        let offer = decision.offer.as_deref().map(|offer| with_variant(offer, decision));
+        let offer = offer.unwrap_or_else(|| "no offer".to_owned());
         writeln!(out, "\n{}: {offer}", decision.placement)?;
         let width = decision.trace.iter().map(|one| one.offer.len()).max().unwrap_or(0);
         for one in &decision.trace {

@@ -247,3 +247,23 @@ fn diff_tells_whose_decision_changes_and_exits_with_three() {
         assert!(out.contains(line), "{line}\n{out}");
     }
 }
+
+#[test]
+fn a_variant_is_named_wherever_its_offer_is() {
+    let mut with_experiment = workspace();
+    with_experiment["experiments"] = json!({ "copy": { "variants": ["long", "short"] } });
+    with_experiment["offers"]["vip"]["experiment"] = json!("copy");
+    let source = file("variants.json", &with_experiment.to_string());
+    let profiles = file("variants.ndjson", &people(1));
+    let ada = file("variants-ada.json", people(1).lines().next().unwrap());
+    let (_, decided) = answer(&["decide"], &[&source, &ada]);
+    let hero = named(&decided["decisions"], "placement", "hero");
+    let shown = format!("vip:{}", hero["variant"].as_str().unwrap());
+    for command in ["decide", "explain"] {
+        let (_, out, _) = run(&[command], &[&source, &ada]);
+        assert!(out.contains(&shown), "{shown}\n{out}");
+    }
+    let before = file("variants-before.json", &workspace().to_string());
+    let (code, out, _) = run(&["diff"], &[&before, &source, &profiles]);
+    assert!(code == 3 && out.contains(&format!("  vip -> {shown}  2  (ada0, cyd0)")), "{out}");
+}

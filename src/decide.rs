@@ -17,7 +17,7 @@ use crate::consent::{Permit, Personalise, PurposeSet};
 use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
 use crate::offer::{Assurance, Contacts, FieldKind, Offer};
-use crate::profile::{Aggregate, Assignment, Profile, metric_key};
+use crate::profile::{Aggregate, Assignment, Days, Distinct, Profile, metric_key};
 use crate::rule::{Facts, Rules, Scratch, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
@@ -223,17 +223,31 @@ pub fn set_profile(
 pub fn computed(decl: &ComputedDecl, profile: &Profile, now: Timestamp) -> Option<Value> {
     let metric = metric_key(&decl.event, &decl.property);
     let from = decl.window_ms.map(|window_ms| now.plus_ms(-window_ms));
-    let mut total = Aggregate::default();
-    for metrics in profile.series.values() {
-        if let Some(series) = metrics.get(&metric) {
-            total.plus(&series.aggregate(from, now));
+    let series = || profile.series.values().filter_map(|metrics| metrics.get(&metric));
+    match decl.kind {
+        ComputedKind::Distinct => {
+            let mut found = Distinct::default();
+            series().for_each(|one| found.join(&one.distinct(from, now)));
+            return Some(Value::Int(found.count()));
         }
+        ComputedKind::Streak => {
+            let mut days = Days::default();
+            series().for_each(|one| days.join(&one.days(now)));
+            return Some(Value::Int(days.streak(from, now)));
+        }
+        _ => {}
     }
+    let mut total = Aggregate::default();
+    series().for_each(|one| total.plus(&one.aggregate(from, now)));
     match decl.kind {
         ComputedKind::Count => Some(Value::Int(i64::try_from(total.count).unwrap_or(i64::MAX))),
         ComputedKind::Sum => Some(Value::Double(total.sum)),
         ComputedKind::Last => total.last.and_then(|(_, value)| value),
         ComputedKind::Recency => total.last.map(|(time, _)| Value::Duration(now.since_ms(time))),
+        ComputedKind::Min => total.least,
+        ComputedKind::Max => total.greatest,
+        ComputedKind::First => total.first_value,
+        ComputedKind::Distinct | ComputedKind::Streak => None,
     }
 }
 

@@ -80,6 +80,12 @@ pub const CLAIMS: usize = 10;
 pub const TRAITS: usize = 256;
 /// Entries with their own time that one series keeps; older ones fold into its total.
 pub const SERIES_ENTRIES: usize = 512;
+/// Hashes kept to count the different values of a property: as many as a series has entries, so
+/// that a window is exact. Beyond, the standard error of the estimate is 1 in 22 (4.4 %).
+pub const DISTINCT_VALUES: usize = SERIES_ENTRIES;
+/// Runs of days kept for a streak. A late event, at most 31 days old, can still close a gap between
+/// the last 16 runs; all others are over.
+pub const STREAK_RUNS: usize = 32;
 /// Times kept per offer and kind for caps; a cap above this is refused when published.
 pub const HISTORY_TIMES: usize = 100;
 /// Offers whose history one profile keeps; the longest unseen goes first.

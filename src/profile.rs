@@ -4,6 +4,8 @@
 //!
 //! INVARIANT: every part merges by a join (maximum, union), so arrival order does not matter.
 
+mod days;
+mod distinct;
 mod series;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,8 @@ use crate::limits;
 use crate::rule::Value;
 use crate::time::Timestamp;
 
+pub use days::Days;
+pub use distinct::Distinct;
 pub use series::{Aggregate, Entry, Series};
 
 /// Who told us a trait; the later one in this order wins where the times are equal.

@@ -63,6 +63,16 @@ pub enum ComputedKind {
     Last,
     /// Time since the latest event: duration.
     Recency,
+    /// The least number of a property.
+    Min,
+    /// The greatest number of a property.
+    Max,
+    /// The earliest value of a property.
+    First,
+    /// How many different values of a property: int.
+    Distinct,
+    /// How many days of UTC in a row, up to today or yesterday: int.
+    Streak,
 }
 
 /// A computed trait, declared by name or implied by a condition.

@@ -60,9 +60,11 @@ fn declare(vocabulary: &Vocabulary) -> (Schema, Slots) {
     }
     for (name, one) in &vocabulary.computed {
         let kind = match one.kind {
-            ComputedKind::Count => Kind::Int,
+            ComputedKind::Count | ComputedKind::Distinct | ComputedKind::Streak => Kind::Int,
             ComputedKind::Sum => Kind::Double,
-            ComputedKind::Last => kind_of(one.last),
+            ComputedKind::Last | ComputedKind::First | ComputedKind::Min | ComputedKind::Max => {
+                kind_of(one.value)
+            }
             ComputedKind::Recency => Kind::Duration,
         };
         slots.computed.push(ComputedDecl {
@@ -196,20 +198,19 @@ fn note(reader: &mut Reader<'_>, node: &Node<'_>, error: CelError) {
 }
 
 impl<'a> Compiled<'a> {
-    /// Takes in the computed traits that conditions imply. Notes `unsupported_function` where the
-    /// edge does not keep what one needs.
-    pub fn imply(&mut self, reader: &mut Reader<'a>) {
+    /// Takes in the computed traits that conditions imply.
+    pub fn imply(&mut self) {
         for request in core::mem::take(&mut self.implied) {
             let kind = match request.kind {
                 History::Count => ComputedKind::Count,
                 History::Sum => ComputedKind::Sum,
                 History::Last => ComputedKind::Last,
                 History::Recency => ComputedKind::Recency,
-                other => {
-                    let name = format!("{other:?}").to_lowercase();
-                    self.note_unsupported(reader, request.slot, &name);
-                    continue;
-                }
+                History::Min => ComputedKind::Min,
+                History::Max => ComputedKind::Max,
+                History::First => ComputedKind::First,
+                History::Distinct => ComputedKind::Distinct,
+                History::Streak => ComputedKind::Streak,
             };
             self.slots.computed.push(ComputedDecl {
                 name: String::new(),
@@ -220,17 +221,6 @@ impl<'a> Compiled<'a> {
                 public: false,
                 slot: request.slot,
             });
-        }
-    }
-
-    fn note_unsupported(&self, reader: &mut Reader<'a>, slot: Slot, name: &str) {
-        let message =
-            format!("`{name}` is not kept at the edge yet: count, sum, last and recency are");
-        for (rule, node) in &self.places {
-            if self.rules.slots_of(*rule).any(|read| read == slot) {
-                let span = self.find(reader, node, name);
-                reader.note_at(span, &node.path, "unsupported_function", message.clone(), None);
-            }
         }
     }
 

@@ -242,9 +242,9 @@ fn value<'a>(
     let printable = match (vocabulary.traits.get(name), vocabulary.computed.get(name)) {
         (Some(declared), _) => is_printable(declared.kind),
         (None, Some(computed)) => match computed.kind {
-            ComputedKind::Count | ComputedKind::Sum => true,
-            ComputedKind::Last => is_printable(computed.last),
+            ComputedKind::Last | ComputedKind::First => is_printable(computed.value),
             ComputedKind::Recency => false,
+            _ => true,
         },
         (None, None) => false,
     };

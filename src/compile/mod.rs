@@ -121,7 +121,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     let budgets = drafts.iter_mut().filter_map(|draft| draft.budget.take()).collect();
     let placements = rank(&placements, &drafts, &mut conditions);
     let mut compiled = conditions.finish();
-    compiled.imply(reader);
+    compiled.imply();
     let offers = settle(reader, drafts, &compiled);
     let workspace = Workspace {
         version: String::new(),

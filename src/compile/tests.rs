@@ -378,7 +378,17 @@ fn declared_events_are_held_to() {
     };
     let events = r#""Order Completed": { "total": "double", "coupon": "string" }"#;
     compiled(&source(events, r#""sum": "Order Completed", "property": "total", "window": "90d""#));
+    for way in ["min", "max", "first", "distinct"] {
+        compiled(&source(events, &format!(r#""{way}": "Order Completed", "property": "total""#)));
+    }
+    compiled(&source(events, r#""first": "Order Completed", "property": "coupon""#));
+    compiled(&source(events, r#""streak": "Order Completed""#));
     for (computed, code) in [
+        (r#""min": "Order Completed", "property": "coupon""#, "wrong_type"),
+        (r#""max": "Order Completed", "property": "total", "type": "string""#, "wrong_type"),
+        (r#""distinct": "Order Completed""#, "missing_field"),
+        (r#""distinct": "Order Completed", "property": "total", "type": "int""#, "bad_computed"),
+        (r#""streak": "Order Completed", "property": "total""#, "bad_computed"),
         (r#""count": "Oder Completed""#, "unknown_event"),
         (r#""sum": "Order Completed", "property": "totl""#, "unknown_property"),
         (r#""sum": "Order Completed", "property": "coupon""#, "wrong_type"),
@@ -391,15 +401,6 @@ fn declared_events_are_held_to() {
         assert_eq!(found.len(), 1, "{computed}: {found:#?}");
         assert_eq!(found[0].code, code, "{found:#?}");
     }
-}
-
-#[test]
-fn what_the_edge_does_not_keep_is_told_where_it_is_asked_for() {
-    let source = r#"{ "format": 1, "languages": ["en"],
-        "events": { "Order Completed": { "total": "double" } },
-        "audiences": { "big": { "when":
-            "count('Order Completed') > 2 && max('Order Completed', 'total') > 9.0" } } }"#;
-    assert_eq!(places(source), [("unsupported_function".to_owned(), 4, 46, "max".to_owned())]);
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub(super) struct Computed {
     pub property: String,
     pub window_ms: Option<i64>,
     pub public: bool,
-    /// What conditions see of the latest value.
-    pub last: TraitKind,
+    /// What conditions see of a value of the property.
+    pub value: TraitKind,
 }
 
 /// All of them by name; a name is one or the other.
@@ -139,7 +139,7 @@ fn read_computed<'a>(
         if !closed {
             let properties = vocabulary.events.entry(computed.event.clone()).or_default();
             if !computed.property.is_empty() {
-                properties.entry(computed.property.clone()).or_insert(computed.last);
+                properties.entry(computed.property.clone()).or_insert(computed.value);
             }
         }
         if named {
@@ -148,13 +148,20 @@ fn read_computed<'a>(
     }
 }
 
-const COMPUTED_FIELDS: [&str; 8] =
-    ["count", "sum", "last", "recency", "property", "window", "type", "public"];
+const COMPUTED_FIELDS: [&str; 13] = [
+    "count", "sum", "min", "max", "first", "last", "distinct", "streak", "recency", "property",
+    "window", "type", "public",
+];
 
-const WAYS: [(&str, ComputedKind); 4] = [
+const WAYS: [(&str, ComputedKind); 9] = [
     ("count", ComputedKind::Count),
     ("sum", ComputedKind::Sum),
+    ("min", ComputedKind::Min),
+    ("max", ComputedKind::Max),
+    ("first", ComputedKind::First),
     ("last", ComputedKind::Last),
+    ("distinct", ComputedKind::Distinct),
+    ("streak", ComputedKind::Streak),
     ("recency", ComputedKind::Recency),
 ];
 
@@ -167,8 +174,8 @@ fn read_one<'a>(
     let fields = reader.fields(node, &COMPUTED_FIELDS)?;
     let mut ways = WAYS.iter().filter_map(|(word, kind)| Some((*word, *kind, fields.get(word)?)));
     let (Some((word, kind, event_node)), None) = (ways.next(), ways.next()) else {
-        let message = "a computed trait has one of `count`, `sum`, `last` and `recency`, \
-                       which names the event";
+        let message = "a computed trait has one of `count`, `sum`, `min`, `max`, `first`, \
+                       `last`, `distinct`, `streak` and `recency`, which names the event";
         reader.note(node, "bad_computed", message);
         return None;
     };
@@ -180,20 +187,25 @@ fn read_one<'a>(
     }
     let property = read_property(reader, &fields, word, kind, known.filter(|_| closed));
     let declared = known.and_then(|properties| properties.get(property.unwrap_or_default()));
-    let last = match (kind, fields.get("type")) {
-        (ComputedKind::Last, Some(node)) => reader.word(node, "unknown_type", "type", &KINDS),
-        (ComputedKind::Last, None) => declared.copied(),
+    let is_extreme = matches!(kind, ComputedKind::Min | ComputedKind::Max);
+    let reads_value = is_extreme || matches!(kind, ComputedKind::First | ComputedKind::Last);
+    let value = match (reads_value, fields.get("type")) {
+        (true, Some(node)) => reader.word(node, "unknown_type", "type", &KINDS),
+        (true, None) => declared.copied(),
         (_, Some(node)) => {
             reader.note(node, "bad_computed", format!("`{word}` has a type of its own"));
             None
         }
         (_, None) => None,
     };
-    if let (ComputedKind::Sum, Some(declared), Some(node)) =
-        (kind, declared, fields.get("property"))
-        && !matches!(declared, TraitKind::Int | TraitKind::Double)
+    if let (true, Some(held), Some(node)) = (
+        is_extreme || kind == ComputedKind::Sum,
+        value.as_ref().or(declared),
+        fields.get("type").or(fields.get("property")),
+    ) && !matches!(held, TraitKind::Int | TraitKind::Double)
     {
-        reader.note(node, "wrong_type", "a sum adds numbers, and this property holds none");
+        let message = format!("`{word}` takes numbers, and this property holds none");
+        reader.note(node, "wrong_type", message);
     }
     let window_ms = fields.get("window").and_then(|node| names::duration_ms(reader, node));
     let public = fields.get("public").and_then(|node| reader.bool(node)).unwrap_or(false);
@@ -203,7 +215,7 @@ fn read_one<'a>(
         property: property.unwrap_or_default().to_owned(),
         window_ms,
         public,
-        last: last.unwrap_or(TraitKind::Double),
+        value: value.unwrap_or(TraitKind::Double),
     })
 }
 
@@ -214,7 +226,7 @@ fn read_property<'a>(
     kind: ComputedKind,
     known: Option<&BTreeMap<String, TraitKind>>,
 ) -> Option<&'a str> {
-    if !matches!(kind, ComputedKind::Sum | ComputedKind::Last) {
+    if matches!(kind, ComputedKind::Count | ComputedKind::Streak | ComputedKind::Recency) {
         if let Some(node) = fields.get("property") {
             reader.note(node, "bad_computed", format!("`{word}` reads no property"));
         }

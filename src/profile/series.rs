@@ -4,8 +4,12 @@
 //! INVARIANT: one node writes a series, others copy it; joining two copies loses nothing and counts
 //! nothing twice.
 
+use core::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
+use super::days::Days;
+use super::distinct::Distinct;
 use crate::ids::EventKey;
 use crate::limits;
 use crate::rule::Value;
@@ -31,6 +35,15 @@ pub struct Aggregate {
     pub sum: f64,
     /// The earliest time.
     pub first: Option<Timestamp>,
+    /// The value at that time, where the entry had one.
+    #[serde(default)]
+    pub first_value: Option<Value>,
+    /// The least number among the values.
+    #[serde(default)]
+    pub least: Option<Value>,
+    /// The greatest number among the values.
+    #[serde(default)]
+    pub greatest: Option<Value>,
     /// The latest entry.
     pub last: Option<(Timestamp, Option<Value>)>,
     /// Everything up to here has been folded in; grows only.
@@ -42,6 +55,12 @@ pub struct Aggregate {
 pub struct Series {
     folded: Aggregate,
     entries: Vec<Entry>,
+    /// The different values among what was folded.
+    #[serde(default)]
+    distinct: Distinct,
+    /// The days of what was folded.
+    #[serde(default)]
+    days: Days,
 }
 
 /// A value as a number, where it is one.
@@ -70,7 +89,7 @@ impl Series {
         if self.folded.until.is_some_and(|until| order <= until) {
             // Older than what is kept one by one: it is new (duplicates are dropped before), so it
             // goes straight into the aggregate.
-            self.folded.fold(&entry);
+            self.fold(&entry);
             return;
         }
         match self.entries.binary_search_by(|known| Self::order(known).cmp(&order)) {
@@ -80,7 +99,15 @@ impl Series {
         while self.entries.len() > limits::SERIES_ENTRIES {
             let oldest = self.entries.remove(0);
             self.folded.until = Some(Self::order(&oldest));
-            self.folded.fold(&oldest);
+            self.fold(&oldest);
+        }
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        self.folded.fold(entry);
+        self.days.add(entry.time);
+        if let Some(value) = &entry.value {
+            self.distinct.add(value);
         }
     }
 
@@ -89,6 +116,8 @@ impl Series {
     pub fn join(&mut self, other: &Self) {
         let newer =
             (other.folded.until, other.folded.count) > (self.folded.until, self.folded.count);
+        self.distinct.join(&other.distinct);
+        self.days.join(&other.days);
         if newer {
             self.folded = other.folded.clone();
             let until = self.folded.until;
@@ -104,8 +133,8 @@ impl Series {
     /// The part from `from` on, without the aggregate.
     pub fn since(&self, from: Timestamp) -> Self {
         Self {
-            folded: Aggregate::default(),
             entries: self.entries.iter().filter(|entry| entry.time >= from).cloned().collect(),
+            ..Self::default()
         }
     }
 
@@ -130,6 +159,36 @@ impl Series {
         }
         total
     }
+
+    /// The different values in a window, as [`aggregate`](Self::aggregate).
+    pub fn distinct(&self, from: Option<Timestamp>, to: Timestamp) -> Distinct {
+        let mut found = if from.is_none() { self.distinct.clone() } else { Distinct::default() };
+        for entry in self.window(from).filter(|entry| entry.time <= to) {
+            if let Some(value) = &entry.value {
+                found.add(value);
+            }
+        }
+        found
+    }
+
+    /// The days up to a time on which there was an entry.
+    pub fn days(&self, to: Timestamp) -> Days {
+        let mut found = self.days.clone();
+        self.entries.iter().filter(|entry| entry.time <= to).for_each(|e| found.add(e.time));
+        found
+    }
+}
+
+/// The one of two values that is the `wanted` number; what is no number is none.
+fn extreme(known: &Option<Value>, other: &Option<Value>, wanted: Ordering) -> Option<Value> {
+    let numbers = |value: &&Value| number(value).is_some_and(|number| !number.is_nan());
+    match (known.as_ref().filter(numbers), other.as_ref().filter(numbers)) {
+        (Some(known), Some(other)) => {
+            let better = number(other).partial_cmp(&number(known)) == Some(wanted);
+            Some(if better { other } else { known }.clone())
+        }
+        (known, other) => known.or(other).cloned(),
+    }
 }
 
 impl Aggregate {
@@ -138,7 +197,12 @@ impl Aggregate {
         if let Some(value) = entry.value.as_ref().and_then(number) {
             self.sum += value;
         }
-        self.first = Some(self.first.map_or(entry.time, |first| first.min(entry.time)));
+        if self.first.is_none_or(|first| entry.time < first) {
+            self.first = Some(entry.time);
+            self.first_value.clone_from(&entry.value);
+        }
+        self.least = extreme(&self.least, &entry.value, Ordering::Less);
+        self.greatest = extreme(&self.greatest, &entry.value, Ordering::Greater);
         if self.last.as_ref().is_none_or(|(time, _)| *time <= entry.time) {
             self.last = Some((entry.time, entry.value.clone()));
         }
@@ -148,10 +212,13 @@ impl Aggregate {
     pub fn plus(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.sum += other.sum;
-        self.first = match (self.first, other.first) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let earlier = other.first.is_some_and(|b| self.first.is_none_or(|a| b < a));
+        if earlier {
+            self.first = other.first;
+            self.first_value.clone_from(&other.first_value);
+        }
+        self.least = extreme(&self.least, &other.least, Ordering::Less);
+        self.greatest = extreme(&self.greatest, &other.greatest, Ordering::Greater);
         let newer = match (&self.last, &other.last) {
             (Some((a, _)), Some((b, _))) => b > a,
             (None, Some(_)) => true,

@@ -13,7 +13,7 @@ use crate::rule::draft::{
 };
 
 /// Names that are called by themselves.
-const FUNCTIONS: [&str; 28] = [
+const FUNCTIONS: [&str; 29] = [
     "size",
     "has",
     "int",
@@ -35,6 +35,7 @@ const FUNCTIONS: [&str; 28] = [
     "last",
     "distinct",
     "recency",
+    "streak",
     "weeks",
     "days",
     "hours",
@@ -516,7 +517,7 @@ impl Checker<'_> {
         };
         let (event, property, window) = match (call.args.as_slice(), takes_property) {
             ([event], false) => (event, None, None),
-            ([event, window], false) if kind != History::Recency => (event, None, Some(window)),
+            ([event, window], false) if kind == History::Count => (event, None, Some(window)),
             ([event, property], true) => (event, Some(property), None),
             ([event, property, window], true) => (event, Some(property), Some(window)),
             _ => return self.arity(expr, call, takes),
@@ -587,6 +588,7 @@ fn history_named(name: &str) -> Option<(History, bool)> {
     Some(match name {
         "count" => (History::Count, false),
         "recency" => (History::Recency, false),
+        "streak" => (History::Streak, false),
         "sum" => (History::Sum, true),
         "min" => (History::Min, true),
         "max" => (History::Max, true),

@@ -66,6 +66,8 @@ pub enum History {
     Distinct,
     /// Time since the latest event: duration, missing where there is none.
     Recency,
+    /// Days in a row, up to today or yesterday: int, 0 where there is none.
+    Streak,
 }
 
 /// A computed trait that a condition implies: whoever keeps the profile fills its slot.

@@ -444,11 +444,8 @@ pub fn variant_name<'w>(
 
 /// A decision's id: what was decided, when. It names nobody.
 pub fn name(workspace: &Workspace, placement: &str, offer: &str, now: Timestamp) -> String {
-    let mut text = String::with_capacity(96);
-    for part in [workspace.version.as_str(), placement, offer] {
-        text.push_str(part);
-        text.push('\u{1f}');
-    }
-    text.push_str(&hex(&now.0.to_be_bytes()));
-    hex(&EventKey::of(&text).0)
+    let time = hex(&now.0.to_be_bytes());
+    let end = "\u{1f}";
+    let parts = [&workspace.version, end, placement, end, offer, end, &time];
+    hex(&EventKey::of_parts(&parts).0)
 }

@@ -8,35 +8,25 @@ use crate::rule::RuleId;
 /// A part of the unit interval, from inclusive, until exclusive.
 pub type Range = (f64, f64);
 
-/// FNV-1a with 32 bits over UTF-8 (draft-eastlake-fnv).
-fn fnv1a(parts: &[&str]) -> u32 {
-    let mut hash: u32 = 0x811c_9dc5;
-    for byte in parts.iter().flat_map(|part| part.bytes()) {
-        hash ^= u32::from(byte);
-        hash = hash.wrapping_mul(0x0100_0193);
-    }
-    hash
+/// FNV-1a with 32 bits over UTF-8 (draft-eastlake-fnv), from the hash of what came before.
+fn fnv1a(hash: u32, text: &str) -> u32 {
+    text.bytes().fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Decimal digits of a 32-bit number, without the formatting machinery.
-fn digits(mut number: u32, buffer: &mut [u8; 10]) -> &str {
-    let mut start = buffer.len();
-    for slot in buffer.iter_mut().rev() {
-        *slot = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        start = start.saturating_sub(1);
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.get(start..).and_then(|tail| core::str::from_utf8(tail).ok()).unwrap_or_default()
+/// The hash of nothing.
+const NOTHING: u32 = 0x811c_9dc5;
+
+/// The hash of a number's decimal digits, without the formatting machinery.
+fn fnv1a_digits(number: u32) -> u32 {
+    let before = if number < 10 { NOTHING } else { fnv1a_digits(number / 10) };
+    (before ^ (0x30 | number % 10)).wrapping_mul(0x0100_0193)
 }
 
 /// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;
 /// version 1 (a thousand steps) is kept for namespaces. None for any other version.
 pub fn hash(seed: &str, value: &str, version: u8) -> Option<f64> {
     match version {
-        1 => Some(f64::from(fnv1a(&[value, seed]) % 1_000) / 1_000.0),
+        1 => Some(f64::from(fnv1a(fnv1a(NOTHING, value), seed) % 1_000) / 1_000.0),
         2 => Some(f64::from(bucket(seed, value)) / 10_000.0),
         _ => None,
     }
@@ -44,9 +34,7 @@ pub fn hash(seed: &str, value: &str, version: u8) -> Option<f64> {
 
 /// The bucket of a value, from 0 to 9,999: version 2 of the hash before it is divided.
 pub fn bucket(seed: &str, value: &str) -> u32 {
-    let mut buffer = [0; 10];
-    let first = fnv1a(&[seed, value]);
-    fnv1a(&[digits(first, &mut buffer)]) % 10_000
+    fnv1a_digits(fnv1a(fnv1a(NOTHING, seed), value)) % 10_000
 }
 
 /// Equal weights for `count` variants.

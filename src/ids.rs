@@ -7,17 +7,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::Error;
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 /// Lower-case hexadecimal of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
-        }
+        push_hex(&mut text, *byte, b'a');
     }
     text
+}
+
+/// Appends a byte in hexadecimal; `ten` is the digit for 10.
+pub(crate) fn push_hex(text: &mut String, byte: u8, ten: u8) {
+    for nibble in [byte >> 4, byte & 15] {
+        text.push(char::from(if nibble < 10 { b'0' + nibble } else { ten - 10 + nibble }));
+    }
 }
 
 fn nibble(byte: u8) -> Option<u8> {
@@ -136,10 +139,17 @@ impl EventKey {
     /// The key of an event id: FNV-1a with 128 bits (draft-eastlake-fnv). Ids that collide on
     /// purpose only ever drop events of the caller who made them, so a keyed hash is not needed.
     pub fn of(id: &str) -> Self {
+        Self::of_parts(&[id])
+    }
+
+    /// The key of a text by its parts.
+    pub(crate) fn of_parts(parts: &[&str]) -> Self {
         let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        for byte in id.bytes() {
-            hash ^= u128::from(byte);
-            hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        for part in parts {
+            for byte in part.bytes() {
+                hash ^= u128::from(byte);
+                hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+            }
         }
         Self(hash.to_be_bytes())
     }
@@ -175,5 +185,22 @@ impl Entropy {
             out = EventKey::of(&text).0;
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_key_is_the_published_hash() {
+        // The drafts' vectors for FNV-1a with 128 bits.
+        for (text, key) in [
+            ("", "6c62272e07bb014262b821756295c58d"),
+            ("a", "d228cb696f1a8caf78912b704e4a8964"),
+            ("foobar", "343e1662793c64bf6f0d3597ba446f18"),
+        ] {
+            assert_eq!(hex(&EventKey::of(text).0), key, "{text}");
+        }
     }
 }

@@ -32,6 +32,7 @@ pub mod ids;
 pub mod limits;
 pub mod offer;
 mod pack;
+pub use pack::text_of;
 pub mod page;
 pub mod profile;
 #[cfg(feature = "replay")]

@@ -129,8 +129,8 @@ impl<'a> Reader<'a> {
     /// A text, where it is.
     #[inline(never)]
     pub fn text(&mut self) -> &'a str {
-        let text = core::str::from_utf8(self.bytes());
-        if text.is_err() {
+        let text = text_of(self.bytes());
+        if text.is_none() {
             self.fail();
         }
         text.unwrap_or_default()
@@ -155,6 +155,15 @@ impl<'a> Reader<'a> {
                 first
             }
         }
+    }
+}
+
+/// The text that bytes are, where they are one. The standard library's check is faster, and takes
+/// three times the code.
+pub fn text_of(bytes: &[u8]) -> Option<&str> {
+    match bytes.utf8_chunks().next() {
+        Some(chunk) => chunk.invalid().is_empty().then_some(chunk.valid()),
+        None => Some(""),
     }
 }
 

@@ -2,6 +2,7 @@
 //! text lands knows how.
 #![allow(clippy::single_char_add_str, reason = "to push a text is one call, also in a page")]
 
+use crate::ids::push_hex;
 use crate::offer::{FieldKind, Fields};
 use crate::rule::{Facts, Value, push_int};
 
@@ -35,10 +36,8 @@ fn push(text: &mut String, value: Option<&Value>, fallback: &str, kind: FieldKin
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
             text.push(char::from(byte));
         } else {
-            text.push('%');
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from(if nibble < 10 { b'0' } else { b'A' - 10 } + nibble));
-            }
+            text.push_str("%");
+            push_hex(text, byte, b'A');
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn set_slice() -> f64 {
 pub fn decide(now_ms: f64, trace: bool) -> usize {
     with(|host| {
         let asked = std::mem::take(&mut host.bytes);
-        let asked = Parts(core::str::from_utf8(&asked).ok()?);
+        let asked = Parts(selvedge::text_of(&asked)?);
         answer(host.page.as_mut()?, asked, timestamp(now_ms), trace, &mut host.bytes)?;
         Some(host.bytes.len())
     })

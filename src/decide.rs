@@ -418,7 +418,7 @@ pub fn decide(
         decision.decision = name(workspace, placement, &offer.key, now);
         decision.offer = Some(offer.key.clone());
         decision.variant = variant_name(workspace, offer, chosen.variant).map(str::to_owned);
-        if let Some((language, fields)) = offer.contents(chosen.variant).pick(request.language()) {
+        if let Some((language, fields)) = offer.pick(chosen.variant, request.language()) {
             language.clone_into(&mut decision.language);
             fill(fields, view.facts, |name, kind, text| {
                 decision.content.push(ContentField { name: name.to_owned(), kind, text });

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::consent::Purpose;
 use crate::experiment;
 use crate::ids::DeviceId;
-use crate::pack::{Pack, Reader, pack_struct, pack_words};
+use crate::pack::{Pack, Packed, Reader, pack_struct, pack_words};
 use crate::profile::{Contact, Seen};
 use crate::rule::RuleId;
 use crate::time::Timestamp;
@@ -144,13 +144,18 @@ pub enum Arm {
     Content(Contents),
 }
 
+/// The numbers of arms; after the last stand its contents.
+const SAME: u8 = 0;
+const NOTHING: u8 = 1;
+const CONTENT: u8 = 2;
+
 impl Pack for Arm {
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Same => out.push(0),
-            Self::Nothing => out.push(1),
+            Self::Same => out.push(SAME),
+            Self::Nothing => out.push(NOTHING),
             Self::Content(contents) => {
-                out.push(2);
+                out.push(CONTENT);
                 contents.pack(out);
             }
         }
@@ -158,8 +163,8 @@ impl Pack for Arm {
 
     fn unpack(from: &mut Reader<'_>) -> Self {
         match from.byte() {
-            0 => Self::Same,
-            1 => Self::Nothing,
+            SAME => Self::Same,
+            NOTHING => Self::Nothing,
             _ => Self::Content(Pack::unpack(from)),
         }
     }
@@ -170,8 +175,15 @@ impl Pack for Arm {
 pub struct InExperiment {
     /// Index of the experiment.
     pub experiment: u16,
-    /// One per variant, in the experiment's order.
-    pub arms: Vec<Arm>,
+    /// One [`Arm`] per variant, in the experiment's order.
+    arms: Packed,
+}
+
+impl InExperiment {
+    /// The part with one arm per variant.
+    pub fn new(experiment: u16, arms: &Vec<Arm>) -> Self {
+        Self { experiment, arms: Packed::new(arms) }
+    }
 }
 
 pack_struct!(InExperiment { experiment, arms });
@@ -205,9 +217,9 @@ pub struct Offer {
     /// The part of the profiles that may see it; None is all.
     pub rollout: Option<Rollout>,
     /// When it may be shown.
-    pub schedule: Option<Schedule>,
+    pub(crate) schedule: Packed,
     /// How often.
-    pub caps: Vec<Cap>,
+    pub(crate) caps: Packed,
     /// Not shown again for this long after a dismissal.
     pub cool_down_ms: Option<i64>,
     /// A formula: among offers of equal priority the higher wins. None counts as zero.
@@ -254,6 +266,21 @@ impl Offer {
         unit.is_some_and(|unit| experiment::bucket(seed, unit) <= u32::from(rollout.highest))
     }
 
+    /// When it may be shown; None is always.
+    pub fn schedule(&self) -> Option<Schedule> {
+        self.schedule.get()
+    }
+
+    /// Whether its schedule is open.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.schedule.open().is_none_or(|from| schedule::is_open(from, now))
+    }
+
+    /// How often it may be shown.
+    pub fn caps(&self) -> Vec<Cap> {
+        self.caps.get().unwrap_or_default()
+    }
+
     /// The first cap that is used up, as an index into [`Offer::caps`].
     pub fn capped(
         &self,
@@ -262,7 +289,9 @@ impl Offer {
         session_start: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<usize> {
-        self.caps.iter().position(|cap| {
+        let mut from = self.caps.open()?;
+        (0..from.len()).position(|_| {
+            let cap = Cap::unpack(&mut from);
             let from = match cap.window {
                 Window::Session => session_start.unwrap_or(now),
                 Window::Day => now.plus_ms(-crate::limits::DAY),
@@ -295,25 +324,39 @@ impl Offer {
     }
 
     /// Its contents with those of all its variants.
-    pub fn all_contents(&self) -> impl Iterator<Item = &Contents> {
-        let arms = self.experiment.iter().flat_map(|part| &part.arms);
-        let of_arms = arms.filter_map(|arm| match arm {
+    pub fn all_contents(&self) -> impl Iterator<Item = Contents> {
+        let arms = self.experiment.as_ref().and_then(|part| part.arms.get());
+        let arms: Vec<Arm> = arms.unwrap_or_default();
+        let of_arms = arms.into_iter().filter_map(|arm| match arm {
             Arm::Content(contents) => Some(contents),
             Arm::Same | Arm::Nothing => None,
         });
-        of_arms.chain([&self.content])
+        of_arms.chain([self.content.clone()])
     }
 
-    /// The contents for a variant.
-    pub fn contents(&self, variant: Option<u16>) -> &Contents {
-        match self.arm(variant) {
-            Some(Arm::Content(contents)) => contents,
-            _ => &self.content,
+    /// The content for a variant and a language, by [`Contents::pick`].
+    pub fn pick(&self, variant: Option<u16>, language: &str) -> Option<(&str, Fields<'_>)> {
+        let (arm, contents) = self.arm(variant);
+        content::pick(if arm == CONTENT { contents } else { self.content.packed() }, language)
+    }
+
+    /// Whether a variant is the control, which is shown nothing.
+    pub fn is_control(&self, variant: Option<u16>) -> bool {
+        self.arm(variant).0 == NOTHING
+    }
+
+    /// What the offer is in a variant, and with which contents.
+    fn arm(&self, variant: Option<u16>) -> (u8, &[u8]) {
+        let part = self.experiment.as_ref().and_then(|part| part.arms.open());
+        if let Some((mut from, variant)) = part.zip(variant) {
+            for at in 0..from.len() {
+                let arm = from.byte();
+                let contents = if arm == CONTENT { from.bytes() } else { &[] };
+                if at == usize::from(variant) {
+                    return (arm, contents);
+                }
+            }
         }
-    }
-
-    /// What the offer is in a variant.
-    pub fn arm(&self, variant: Option<u16>) -> Option<&Arm> {
-        self.experiment.as_ref()?.arms.get(usize::from(variant?))
+        (SAME, &[])
     }
 }

@@ -383,6 +383,37 @@ impl Pack for EventKey {
     }
 }
 
+/// Something that is seldom looked at, and stays packed until it is; empty of nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed(Vec<u8>);
+
+impl Packed {
+    pub(crate) fn new<T: Pack>(value: &T) -> Self {
+        let mut bytes = Vec::new();
+        value.pack(&mut bytes);
+        Self(bytes)
+    }
+
+    pub(crate) fn get<T: Pack>(&self) -> Option<T> {
+        let mut from = self.open()?;
+        Some(T::unpack(&mut from))
+    }
+
+    /// None where it is empty.
+    pub(crate) fn open(&self) -> Option<Reader<'_>> {
+        (!self.0.is_empty()).then(|| Reader::new(&self.0))
+    }
+}
+
+impl Pack for Packed {
+    fn pack(&self, out: &mut Vec<u8>) {
+        put_bytes(out, &self.0);
+    }
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        Self(from.bytes().to_vec())
+    }
+}
+
 /// What stands before a packed list; before a single value stands which kind it is, or a bool.
 pub(crate) const LIST_TAG: u8 = 7;
 

@@ -11,7 +11,7 @@ use crate::consent::ConsentSettings;
 use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
-use crate::offer::{Contents, Offer};
+use crate::offer::Offer;
 #[cfg(feature = "keys")]
 use crate::pack::put_bytes;
 use crate::pack::{Pack, Reader, pack_struct, pack_words};
@@ -363,7 +363,7 @@ impl Workspace {
             self.placements.iter().map(|placement| placement.group).collect();
         rules.keep_groups(&groups);
         let contents = self.offers.iter().flat_map(Offer::all_contents);
-        let shown = contents.flat_map(Contents::slots).collect();
+        let shown = contents.flat_map(|contents| contents.slots()).collect();
         rules.hide_unread(&shown);
         let part = self.with(rules, self.placements.clone());
         Self { offers: self.offers.clone(), ..part }.open()

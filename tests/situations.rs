@@ -384,7 +384,7 @@ fn caps_count_contacts_and_a_dismissal_cools_down() {
     world.choose(&browser, &PURPOSES);
     world.login(&mut browser, "C-0006");
     world.crm(&world.person("C-0006"), "cancel_intent", Value::Bool(true));
-    let cap = world.workspace.offer("extension").unwrap().caps[0].max;
+    let cap = world.workspace.offer("extension").unwrap().caps()[0].max;
     for _ in 0..cap {
         assert_eq!(world.offer(&browser, "hero"), "extension");
         let offer = Value::String("extension".into());

@@ -33,6 +33,7 @@ use offers::{Draft, DraftArm, Frame};
 use reader::{Node, Reader};
 
 use crate::offer::{Arm, Content, Contents, Field, InExperiment, Offer, Part, Template};
+use crate::pack::Packed;
 use crate::rule::{GroupId, RuleId, Slot};
 use crate::workspace::{Placement, Where, Workspace};
 
@@ -187,9 +188,9 @@ fn settle<'a>(
             |rule: RuleId| compiled.rules.slots_of(rule).any(|slot| !public.contains(&slot));
         let private = hides(draft.rule) || draft.rank.is_some_and(hides);
         let holdouts = draft.holdouts;
-        let experiment = draft.experiment.map(|(experiment, arms)| InExperiment {
-            experiment,
-            arms: arms.into_iter().map(|arm| settle_arm(arm, &slots)).collect(),
+        let experiment = draft.experiment.map(|(experiment, arms)| {
+            let arms = arms.into_iter().map(|arm| settle_arm(arm, &slots)).collect();
+            InExperiment::new(experiment, &arms)
         });
         let content = settle_contents(draft.content, &slots);
         offers.push(Offer {
@@ -200,8 +201,8 @@ fn settle<'a>(
             assurance: draft.assurance,
             priority: draft.priority,
             rollout: draft.rollout,
-            schedule: draft.schedule,
-            caps: draft.caps,
+            schedule: draft.schedule.as_ref().map(Packed::new).unwrap_or_default(),
+            caps: if draft.caps.is_empty() { Packed::default() } else { Packed::new(&draft.caps) },
             cool_down_ms: draft.cool_down_ms,
             rank: draft.rank,
             fallback: draft.fallback.map(|(key, _)| key),

@@ -325,7 +325,7 @@ fn weekly_windows_follow_the_zone_through_the_change_of_clocks() {
             "weekly": [{{ "days": ["sun"], "from": "22:00", "until": "02:00" }}] }}"#
     ));
     let workspace = compiled(&source);
-    let schedule = workspace.offer("one").unwrap().schedule.clone().unwrap();
+    let schedule = workspace.offer("one").unwrap().schedule().unwrap();
     let open = |text: &str| schedule.is_open(crate::json::time(text).unwrap());
     // Sunday 22 November 2026, UTC+1.
     assert!(!open("2026-11-22T20:59:59Z") && open("2026-11-22T21:00:00Z"));

@@ -6,7 +6,7 @@ use core::ops::ControlFlow;
 use super::exposure::{AllMissed, Missed};
 use super::{Chosen, Code, Trace, View, offer};
 use crate::limits;
-use crate::offer::{Arm, Offer};
+use crate::offer::Offer;
 use crate::rule::{Scratch, Truth};
 use crate::time::Timestamp;
 use crate::workspace::{Placement, Workspace};
@@ -175,8 +175,7 @@ impl<'a> Case<'a, '_, '_> {
         }
         let part = offer.experiment.as_ref().map(|part| part.experiment);
         let variant = part.and_then(|part| view.variant(workspace, part, self.scratch));
-        let shown = !matches!(offer.arm(variant), Some(Arm::Nothing));
-        held.filter(|_| shown)
+        held.filter(|_| !offer.is_control(variant))
     }
 
     /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
@@ -189,10 +188,7 @@ impl<'a> Case<'a, '_, '_> {
             Some(part) => self.view.variant(self.workspace, part.experiment, self.scratch),
             None => None,
         };
-        let code = match offer.arm(variant) {
-            Some(Arm::Nothing) => Code::ControlVariant,
-            _ => Code::Won,
-        };
+        let code = if offer.is_control(variant) { Code::ControlVariant } else { Code::Won };
         (code, variant)
     }
 
@@ -228,10 +224,10 @@ impl<'a> Case<'a, '_, '_> {
         if !offer.reaches(view.unit.name) {
             return Some(Code::NotRolledOut);
         }
-        if offer.schedule.as_ref().is_some_and(|schedule| !schedule.is_open(self.now)) {
+        if !offer.is_open(self.now) {
             return Some(Code::OutOfSchedule);
         }
-        if offer.cool_down_ms.is_some() || !offer.caps.is_empty() {
+        if offer.cool_down_ms.is_some() || offer.caps.open().is_some() {
             let seen = view.contacts.of(at);
             if offer.cools_down(seen, self.now) {
                 return Some(Code::CoolingDown);

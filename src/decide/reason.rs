@@ -193,7 +193,7 @@ fn sentence(
         Code::NotRolledOut => "its rollout does not reach this profile".to_owned(),
         Code::OutOfSchedule => "its schedule is closed now".to_owned(),
         Code::CoolingDown => "it was dismissed a short while ago".to_owned(),
-        Code::Capped(at) => match offer.caps.get(at) {
+        Code::Capped(at) => match offer.caps().get(at) {
             Some(cap) => format!("it reached its cap of {} {}", cap.max, cap.sentence()),
             None => "it reached a cap".to_owned(),
         },

@@ -100,18 +100,26 @@ impl Contents {
     /// The content for a language: the tag, then the tag without its last part, and so on (RFC
     /// 4647, section 3.4), then the default. Its own language, and its fields.
     pub fn pick(&self, language: &str) -> Option<(&str, Fields<'_>)> {
-        let mut from = Reader::new(&self.0);
-        let (mut best, mut longest) = (None, 0);
-        while !from.is_empty() {
-            let tag = from.text();
-            let fields = from.bytes();
-            let len = if is_prefix(tag.as_bytes(), language.as_bytes()) { tag.len() } else { 0 };
-            if best.is_none() || len > longest {
-                (best, longest) = (Some((tag, Fields(Reader::new(fields)))), len);
-            }
-        }
-        best
+        pick(&self.0, language)
     }
+
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+pub(super) fn pick<'a>(contents: &'a [u8], language: &str) -> Option<(&'a str, Fields<'a>)> {
+    let mut from = Reader::new(contents);
+    let (mut best, mut longest) = (None, 0);
+    while !from.is_empty() {
+        let tag = from.text();
+        let fields = from.bytes();
+        let len = if is_prefix(tag.as_bytes(), language.as_bytes()) { tag.len() } else { 0 };
+        if best.is_none() || len > longest {
+            (best, longest) = (Some((tag, Fields(Reader::new(fields)))), len);
+        }
+    }
+    best
 }
 
 /// Whether contents in these languages have one for somebody who likes `language`, the default

@@ -2,7 +2,7 @@
 //! schedule carries the zone's offsets, so that no host needs a zone database. It must never read a
 //! clock.
 
-use crate::pack::pack_struct;
+use crate::pack::{Pack, Packed, Reader, pack_struct};
 use crate::time::Timestamp;
 
 /// A window that comes back every week, in minutes of the zone's local week (Monday 00:00 is 0).
@@ -29,7 +29,7 @@ pub struct Schedule {
 }
 
 pack_struct!(WeeklyWindow { from, until });
-pack_struct!(Schedule { from, until, weekly, offsets });
+pack_struct!(Schedule { from, until, offsets, weekly });
 
 const MINUTE_MS: i64 = 60_000;
 const WEEK_MINUTES: i64 = 10_080;
@@ -39,22 +39,30 @@ const EPOCH_MINUTE: i64 = 3 * 1_440;
 impl Schedule {
     /// Whether the schedule is open.
     pub fn is_open(&self, now: Timestamp) -> bool {
-        if self.from.is_some_and(|from| now < from) || self.until.is_some_and(|end| now >= end) {
-            return false;
-        }
-        if self.weekly.is_empty() {
-            return true;
-        }
-        let offset = self
-            .offsets
-            .iter()
-            .take_while(|(from, _)| *from <= now)
-            .last()
-            .map_or(0, |(_, offset)| i64::from(*offset));
-        let local = now.0.div_euclid(MINUTE_MS).saturating_add(offset);
-        let minute = local.saturating_add(EPOCH_MINUTE).rem_euclid(WEEK_MINUTES);
-        self.weekly
-            .iter()
-            .any(|window| i64::from(window.from) <= minute && minute < i64::from(window.until))
+        Packed::new(self).open().is_none_or(|from| is_open(from, now))
     }
+}
+
+/// The same of a packed one.
+pub(super) fn is_open(mut from: Reader<'_>, now: Timestamp) -> bool {
+    let (start, end): (Option<Timestamp>, Option<Timestamp>) = Pack::unpack(&mut from);
+    if start.is_some_and(|start| now < start) || end.is_some_and(|end| now >= end) {
+        return false;
+    }
+    let mut offset = 0;
+    for _ in 0..from.len() {
+        let (since, minutes) = (from.int(), from.int());
+        if since <= now.0 {
+            offset = minutes;
+        }
+    }
+    let local = now.0.div_euclid(MINUTE_MS).saturating_add(offset);
+    let minute = local.saturating_add(EPOCH_MINUTE).rem_euclid(WEEK_MINUTES);
+    let windows = from.len();
+    let mut open = windows == 0;
+    for _ in 0..windows {
+        let (first, until) = (from.number_u32(), from.number_u32());
+        open |= i64::from(first) <= minute && minute < i64::from(until);
+    }
+    open
 }

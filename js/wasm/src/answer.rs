@@ -51,7 +51,7 @@ impl Said<'_> {
                 put(out, decide::variant_name(workspace, offer, variant).unwrap_or_default());
                 put(out, "won");
                 put(out, &decide::name(workspace, &self.placement.name, &offer.key, self.now));
-                content = offer.contents(variant).pick(self.language);
+                content = offer.pick(variant, self.language);
                 put(out, content.as_ref().map_or("", |(language, _)| language));
             }
         }

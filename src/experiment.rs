@@ -19,7 +19,7 @@ const NOTHING: u32 = 0x811c_9dc5;
 /// The hash of a number's decimal digits, without the formatting machinery.
 fn fnv1a_digits(number: u32) -> u32 {
     let before = if number < 10 { NOTHING } else { fnv1a_digits(number / 10) };
-    (before ^ (0x30 | number % 10)).wrapping_mul(0x0100_0193)
+    (before ^ (0x30 | (number % 10))).wrapping_mul(0x0100_0193)
 }
 
 /// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;

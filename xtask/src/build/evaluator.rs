@@ -30,8 +30,8 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).omit_default_module_path(true).remove_name_section(true);
         Ok(())
     })?;
-    let more = ["--strip-debug", "--strip-producers"];
-    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &more)?;
+    let passes = ["-Oz", "--strip-debug", "--strip-producers"];
+    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &passes)?;
     step::run(
         "bundle the evaluator",
         Command::new(tools::npm_binary("esbuild"))

@@ -15,6 +15,17 @@ const PROFILE: &str = "wasm";
 /// Digits of the hash in the file name: 64 bits, far beyond chance.
 const NAME_DIGITS: usize = 16;
 
+/// Found by trying which compress best: structured anew, and instances of one generic function
+/// side by side.
+const PASSES: [&str; 6] = [
+    "--flatten",
+    "--rereloop",
+    "-Os",
+    "--reorder-functions-by-name",
+    "--strip-debug",
+    "--strip-producers",
+];
+
 /// `build/page/manifest.json`.
 pub struct Manifest {
     /// The file name of the core, `<hash>.wasm`.
@@ -106,11 +117,11 @@ pub fn build() -> Result<()> {
     wasm::without_references(&raw, &plain)?;
     wasm::bind(&plain, "core", &staged, |bindgen| {
         bindgen.bundler(true).map_err(|error| Error::new(format!("{error:#}")))?;
-        bindgen.typescript(false).remove_name_section(true);
+        bindgen.typescript(false);
         Ok(())
     })?;
     let bound = staged.join("core_bg.wasm");
-    wasm::optimise("the page's core", &bound, &["--strip-debug", "--strip-producers"])?;
+    wasm::optimise("the page's core", &bound, &PASSES)?;
     let bytes = files::read(&bound)?;
     let digits: String = files::hex(&files::sha256(&bytes)).chars().take(NAME_DIGITS).collect();
     let name = format!("{digits}.wasm");

@@ -28,6 +28,6 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).omit_default_module_path(true);
         Ok(())
     })?;
-    wasm::optimise("the replay's core", &folder.join("core_bg.wasm"), &[])?;
+    wasm::optimise("the replay's core", &folder.join("core_bg.wasm"), &["-Oz"])?;
     files::write_if_changed(&stamp, key.as_bytes())
 }

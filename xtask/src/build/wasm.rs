@@ -20,7 +20,7 @@ const FEATURES: [&str; 6] = [
 ];
 
 /// Raised when the steps below change, so that old results are not taken for fresh.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 
 /// What the result depends on: the Wasm, the recipe and the packages of npm.
 pub fn key(raw: &[u8], more: &[u8]) -> Result<String> {
@@ -62,16 +62,10 @@ pub fn bind(
     })
 }
 
-/// Optimises a Wasm file in place.
-pub fn optimise(label: &str, file: &Path, more: &[&str]) -> Result<()> {
+/// Optimises a Wasm file in place, by the passes given.
+pub fn optimise(label: &str, file: &Path, passes: &[&str]) -> Result<()> {
     step::run(
         &format!("optimise {label} for size"),
-        tools::npm_command("wasm-opt")?
-            .arg("-Oz")
-            .args(FEATURES)
-            .args(more)
-            .arg(file)
-            .arg("-o")
-            .arg(file),
+        tools::npm_command("wasm-opt")?.args(FEATURES).args(passes).arg(file).arg("-o").arg(file),
     )
 }

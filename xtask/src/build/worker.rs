@@ -13,7 +13,7 @@ const PROFILE: &str = "wasm";
 
 /// The bindings catch JavaScript's exceptions inside Wasm; browsers' older engines cannot, so only
 /// the worker may use them.
-const EXCEPTIONS: [&str; 1] = ["--enable-exception-handling"];
+const PASSES: [&str; 2] = ["-Oz", "--enable-exception-handling"];
 
 pub fn folder() -> PathBuf {
     paths::build().join("worker")
@@ -36,7 +36,7 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).reset_state_function(true).force_enable_abort_handler(true);
         Ok(())
     })?;
-    wasm::optimise("the worker", &staged.join("core_bg.wasm"), &EXCEPTIONS)?;
+    wasm::optimise("the worker", &staged.join("core_bg.wasm"), &PASSES)?;
     files::write_if_changed(&staged.join("shim.mjs"), &shim)?;
     bundle(&staged)?;
     let finished = folder();

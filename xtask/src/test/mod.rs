@@ -119,6 +119,8 @@ fn node_units() -> Result<Count> {
 /// The vectors through the core as Wasm, in Node.
 fn wasm() -> Result<Count> {
     build::run("replay")?;
+    build::run("evaluator")?;
+    build::run("cli")?;
     node("wasm", &tests_in("tests/wasm"), &[])
 }
 

@@ -1,0 +1,136 @@
+//! The evaluator for servers, in Node: its answers are those of the plainest reference, by every
+//! way in, and what is wrong is said.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { topThree } from "../../benches/reference.mjs";
+import { offers, profiles } from "../../benches/workload.mjs";
+import { workspace } from "../../benches/workspace.mjs";
+import { Evaluator } from "../../build/evaluator/evaluator.mjs";
+
+const ROOT = new URL("../../", import.meta.url);
+const NOW = 1_764_000_000_000;
+const PURPOSES = ["store", "profile", "personalise", "measure"];
+const wasm = readFileSync(new URL("build/evaluator/core_bg.wasm", ROOT));
+
+function compile(source) {
+  const folder = mkdtempSync(join(tmpdir(), "selvedge-"));
+  try {
+    writeFileSync(join(folder, "workspace.json"), JSON.stringify(source));
+    const words = ["image", join(folder, "workspace.json"), join(folder, "image")];
+    const cli = fileURLToPath(new URL("target/debug/selvedge", ROOT));
+    execFileSync(cli, words, { stdio: "pipe" });
+    return readFileSync(join(folder, "image"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const contextOf = ({ id, ...traits }) => ({ unit: id, traits, purposes: PURPOSES });
+
+test("objects, bytes and held profiles decide as the reference does", () => {
+  for (const count of [10, 100, 1_500]) {
+    const all = offers(count);
+    const crowd = profiles(300);
+    const evaluator = new Evaluator(wasm, compile(workspace(all, crowd[0])));
+    for (const [at, profile] of crowd.entries()) {
+      const wanted = topThree(all, profile);
+      const context = contextOf(profile);
+      evaluator.hold(at + 1, context);
+      const decided = evaluator.decide(context, NOW);
+      assert.deepEqual(
+        decided.flatMap((one) => one.offer ?? []),
+        wanted,
+      );
+      assert.ok(decided.every((one) => one.reason === (one.offer ? "won" : "no_offer")));
+      evaluator.holdBytes(0, evaluator.pack(context));
+      assert.deepEqual(evaluator.winners(0, NOW), wanted);
+    }
+    for (const [at, profile] of crowd.entries()) {
+      assert.deepEqual(evaluator.winners(at + 1, NOW), topThree(all, profile));
+    }
+  }
+});
+
+test("a trace has one reason for each offer, and one winner at most", () => {
+  const all = offers(200);
+  const evaluator = new Evaluator(wasm, compile(workspace(all, profiles(1)[0])));
+  for (const profile of profiles(100)) {
+    evaluator.hold(0, contextOf(profile));
+    const wanted = topThree(all, profile);
+    const traces = evaluator.trace(0, NOW);
+    for (const [at, codes] of traces.entries()) {
+      const words = [...codes].map((code) => evaluator.codeWord(code));
+      assert.equal(words.length, all.length);
+      const won = words.flatMap((word, place) => (word === "won" ? all[place].key : []));
+      assert.deepEqual(won, wanted.slice(at, at + 1));
+      const taken = words.flatMap((word, place) =>
+        word === "on_page_already" ? all[place].key : [],
+      );
+      assert.deepEqual(taken, wanted.slice(0, at));
+    }
+  }
+});
+
+test("a purpose that is not listed is denied", () => {
+  const all = offers(50);
+  const evaluator = new Evaluator(wasm, compile(workspace(all, profiles(1)[0])));
+  for (const profile of profiles(50)) {
+    const context = { ...contextOf(profile), purposes: ["store", "profile", "measure"] };
+    assert.ok(evaluator.decide(context, NOW).every((one) => one.offer === null));
+    evaluator.hold(0, context);
+    const words = [...evaluator.trace(0, NOW)[0]].map((code) => evaluator.codeWord(code));
+    assert.ok(words.every((word) => word === "no_consent"));
+  }
+});
+
+test("texts beyond ASCII, times and variants cross", () => {
+  const evaluator = new Evaluator(
+    wasm,
+    compile({
+      format: 1,
+      languages: ["en"],
+      traits: { city: { type: "string" }, since: { type: "timestamp" }, tags: { type: "strings" } },
+      placements: { tip: { where: "page" } },
+      experiments: { copy: { variants: ["plain", "warm"], weights: [0, 1] } },
+      offers: {
+        local: {
+          placements: ["tip"],
+          experiment: "copy",
+          when:
+            "profile.city == 'Köln ❤' && profile.since > timestamp('2025-01-01T00:00:00Z') && " +
+            "'ü' in profile.tags && request.path.startsWith('/é')",
+          content: { en: { headline: "Hello" } },
+        },
+      },
+    }),
+  );
+  const context = {
+    unit: "u-1",
+    traits: { city: "Köln ❤", since: new Date("2025-06-01"), tags: ["a", "ü"] },
+    request: { path: "/été" },
+    purposes: ["store", "profile", "personalise"],
+  };
+  const [said] = evaluator.decide(context, NOW);
+  assert.deepEqual(said, { placement: "tip", offer: "local", variant: "warm", reason: "won" });
+  const earlier = { ...context.traits, since: "2024-06-01T00:00:00Z" };
+  assert.equal(evaluator.decide({ ...context, traits: earlier }, NOW)[0].offer, null);
+  assert.equal(evaluator.decide({ ...context, request: {} }, NOW)[0].offer, null);
+});
+
+test("what is no image, no profile or not held is said", () => {
+  const image = compile(workspace(offers(10), profiles(1)[0]));
+  assert.throws(() => new Evaluator(wasm, image.subarray(0, 100)), /no workspace image/);
+  const evaluator = new Evaluator(wasm, image);
+  assert.throws(() => evaluator.holdBytes(0, new Uint8Array([1, 2, 3])), /no profile/);
+  assert.throws(() => evaluator.winners(0, NOW), /no profile is held under 0/);
+  assert.throws(() => evaluator.winners(9, NOW), /no profile is held under 9/);
+  const long = { ...contextOf(profiles(1)[0]), unit: "x".repeat(2_000_000) };
+  assert.throws(() => evaluator.decide(long, NOW), /too large/);
+  assert.equal(evaluator.decide(contextOf(profiles(1)[0]), NOW).length, 3);
+});

@@ -132,26 +132,7 @@ pub struct Placement {
     pub(crate) gates: Vec<u16>,
 }
 
-impl Pack for Placement {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.name.pack(out);
-        self.at.pack(out);
-        self.group.pack(out);
-        self.offers.pack(out);
-        self.is_ranked.pack(out);
-    }
-
-    fn unpack(from: &mut Reader<'_>) -> Self {
-        Self {
-            name: Pack::unpack(from),
-            at: Pack::unpack(from),
-            group: Pack::unpack(from),
-            offers: Pack::unpack(from),
-            is_ranked: Pack::unpack(from),
-            gates: Vec::new(),
-        }
-    }
-}
+pack_struct!(Placement { name, at, group, offers, is_ranked, gates });
 
 /// A field of the request that conditions may read.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,7 +229,7 @@ type EdgePart = (
 );
 
 impl Workspace {
-    /// Makes what the image leaves out. Call it once placements and offers are there.
+    /// Finds the gates. Call it once placements and offers are there.
     #[must_use]
     pub fn open(mut self) -> Self {
         self.find_gates();
@@ -256,6 +237,7 @@ impl Workspace {
     }
 
     fn find_gates(&mut self) {
+        self.gates.clear();
         let mut gate_of = Vec::with_capacity(self.offers.len());
         for (offer, at) in self.offers.iter().zip(0..) {
             let known = self.gates.iter().position(|other| {
@@ -412,6 +394,7 @@ impl Workspace {
         self.placements.pack(&mut bytes);
         self.offers.pack(&mut bytes);
         self.experiments.pack(&mut bytes);
+        self.gates.pack(&mut bytes);
         self.elsewhere.pack(&mut bytes);
         put_bytes(&mut bytes, &edge);
         Ok(bytes)
@@ -443,7 +426,7 @@ impl Workspace {
             placements: Pack::unpack(&mut from),
             offers: Pack::unpack(&mut from),
             experiments: Pack::unpack(&mut from),
-            gates: Vec::new(),
+            gates: Pack::unpack(&mut from),
             elsewhere: Pack::unpack(&mut from),
             traits: Vec::new(),
             computed: Vec::new(),
@@ -454,7 +437,6 @@ impl Workspace {
             budgets: Vec::new(),
         });
         let edge = from.bytes();
-        workspace.find_gates();
         let known = workspace.read_edge(edge).is_some();
         (workspace, from.finish(known) == Some(true))
     }

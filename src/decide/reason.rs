@@ -134,11 +134,13 @@ impl Code {
 
     /// The stable word.
     pub fn as_str(self) -> &'static str {
-        usize::try_from(self.number() & 0xff)
-            .ok()
-            .and_then(|number| Self::WORDS.get(number))
-            .copied()
-            .unwrap_or_default()
+        Self::word(self.number())
+    }
+
+    /// The stable word of a number.
+    pub(super) fn word(number: u32) -> &'static str {
+        let place = usize::try_from(number & 0xff).ok();
+        place.and_then(|place| Self::WORDS.get(place)).copied().unwrap_or_default()
     }
 }
 

@@ -33,6 +33,11 @@ impl Trace {
         self.numbers.iter().map(|number| Code::from_number(*number))
     }
 
+    /// The stable words of the codes.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        self.numbers.iter().map(|number| Code::word(*number))
+    }
+
     /// Goes on from the placement before, where that was one of the same page with the same offers:
     /// the places of those that must be judged anew. Of all others the codes stay.
     pub(super) fn go_on(&mut self, page: u32, placement: &Placement) -> Option<Vec<usize>> {

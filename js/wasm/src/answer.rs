@@ -71,9 +71,9 @@ impl Said<'_> {
             }
         }
         put(out, "");
-        for (at, code) in self.placement.offers.iter().zip(self.codes.codes()) {
+        for (at, code) in self.placement.offers.iter().zip(self.codes.words()) {
             put(out, self.offer(*at).map_or("", |offer| &offer.key));
-            put(out, code.as_str());
+            put(out, code);
         }
     }
 }

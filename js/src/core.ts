@@ -16,8 +16,8 @@ let core: Core;
 
 /** Starts the core. */
 export async function start(bytes: ArrayBuffer): Promise<void> {
-  const { instance } = await WebAssembly.instantiate(bytes);
-  core = instance.exports as unknown as Core;
+  const { exports } = await WebAssembly.instantiate(await WebAssembly.compile(bytes));
+  core = exports as unknown as Core;
 }
 
 /** The buffer, as long as asked for. */

@@ -18,14 +18,21 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
         let known = if known.is_empty() { "none yet".into() } else { known.join(", ") };
         return Err(Error::new(format!("there is no benchmark `{name}`; there are: {known}")));
     }
-    build::run("all")?;
-    build::run("evaluator")?;
-    // Publishing is timed too, so the compiler is built as it ships.
-    step::run(
-        "build selvedge-cli for release",
-        build::cargo().args(["build", "--release", "--package", "selvedge-cli"]),
-    )?;
-    peers()?;
+    match *name {
+        "edge" => {
+            build::run("worker")?;
+            tools::need_wrk()?;
+        }
+        _ => {
+            build::run("evaluator")?;
+            // Publishing is timed too, so the compiler is built as it ships.
+            step::run(
+                "build selvedge-cli for release",
+                build::cargo().args(["build", "--release", "--package", "selvedge-cli"]),
+            )?;
+            peers()?;
+        }
+    }
     let mut command = tools::node_command()?;
     command.arg(format!("benches/{name}.mjs")).args(options);
     let finished = process::run(&mut command, |line| {
@@ -36,7 +43,7 @@ pub fn run(words: &[&str]) -> Result<ExitCode> {
     Ok(if finished.status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-const BENCHES: [&str; 1] = ["decide"];
+const BENCHES: [&str; 2] = ["decide", "edge"];
 
 /// Installs the packages that are measured beside ours. Nothing but benchmarks needs them.
 fn peers() -> Result<()> {

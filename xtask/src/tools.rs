@@ -1,6 +1,7 @@
 //! The tools from outside: Rust's wasm target, Node and npm's packages, Chromium. Each is looked
 //! for once, and what is missing is one sentence. It never installs anything outside the
-//! checkout but the wasm target (and, as root on Debian, Chromium for the tests).
+//! checkout but the wasm target (and, as root on Debian, Chromium for the tests and wrk for a
+//! benchmark).
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -154,11 +155,27 @@ pub fn need_chromium() -> Result<PathBuf> {
         return Ok(found);
     }
     let missing = "Chromium is missing, which the browser tests and the story need";
+    from_debian("chromium", &format!("{missing}; or name it in `CHROMIUM`"))?;
+    chromium().ok_or_else(|| Error::new(format!("{missing}, even after installing it")))
+}
+
+/// wrk, which loads the edge in its benchmark, installed from Debian first where that is allowed.
+pub fn need_wrk() -> Result<()> {
+    // Asked for its version it prints it and ends with 1.
+    let found = || Command::new("wrk").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if found() {
+        return Ok(());
+    }
+    let missing = "wrk is missing, which the benchmark of the edge loads it with";
+    from_debian("wrk", missing)?;
+    if found() { Ok(()) } else { Err(Error::new(format!("{missing}, even after installing it"))) }
+}
+
+/// Installs one of Debian's packages, as root on Debian; else says what is missing.
+fn from_debian(package: &str, missing: &str) -> Result<()> {
     let is_root = ask(Command::new("id").arg("-u")).as_deref() == Some("0");
     if !is_root || ask(Command::new("apt-get").arg("--version")).is_none() {
-        return Err(Error::new(format!(
-            "{missing}; install it (Debian's package `chromium`), or name it in `CHROMIUM`"
-        )));
+        return Err(Error::new(format!("{missing}; install it (Debian's package `{package}`)")));
     }
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -167,8 +184,7 @@ pub fn need_chromium() -> Result<PathBuf> {
     };
     step::run("refresh Debian's package list", &mut apt(&["update", "-q"]))?;
     step::run(
-        "install Chromium from Debian",
-        &mut apt(&["install", "-q", "-y", "--no-install-recommends", "chromium"]),
-    )?;
-    chromium().ok_or_else(|| Error::new(format!("{missing}, even after installing it")))
+        &format!("install {package} from Debian"),
+        &mut apt(&["install", "-q", "-y", "--no-install-recommends", package]),
+    )
 }

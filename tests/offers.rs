@@ -336,6 +336,8 @@ fn mistakes_in_fallbacks_are_found_when_published() {
     assert_eq!(two("", r#""fallback": "c","#), ["unknown_offer"]);
     assert_eq!(two(r#""fallback": "b","#, ""), ["fallback_elsewhere"]);
     assert_eq!(two("", r#""fallback": "b","#), ["cyclic_fallback"]);
+    // An offer with a mistake is an offer.
+    assert_eq!(two(r#""when": "tru","#, r#""fallback": "a","#), ["unknown_name"]);
     let ring = two(r#""fallback": "b","#, r#""fallback": "a","#);
     assert_eq!(ring, ["fallback_elsewhere", "cyclic_fallback", "cyclic_fallback"]);
     assert_eq!(two("", r#""purpose": null, "fallback": "a","#), ["contextual_reads_profile"]);

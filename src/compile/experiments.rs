@@ -42,7 +42,7 @@ pub(super) fn read<'a>(
     if let Some(node) = workspace.get("holdouts") {
         let message = format!("a workspace has at most {} holdouts", limits::EXPERIMENTS);
         for entry in reader.map(node, 0..=limits::EXPERIMENTS, "too_many_holdouts", message) {
-            drafts.extend(read_holdout(reader, &entry));
+            drafts.extend(read_holdout(reader, &entry, workspace));
         }
     }
     drafts.sort_by(|a, b| a.experiment.name.cmp(&b.experiment.name));
@@ -131,16 +131,21 @@ fn prerequisite<'a>(
     Some((node.clone(), experiment.to_owned(), variant.to_owned()))
 }
 
-fn read_holdout<'a>(reader: &mut Reader<'a>, entry: &Entry<'a>) -> Option<Draft<'a>> {
+fn read_holdout<'a>(
+    reader: &mut Reader<'a>,
+    entry: &Entry<'a>,
+    workspace: &Fields<'a>,
+) -> Option<Draft<'a>> {
     names::check_key(reader, entry, "a holdout");
     let fields = reader.fields(&entry.node, &["share", "seed", "offers"])?;
     let share = fields.need(reader, "share").and_then(|node| reader.fraction(node))?;
     let name = format!("{HOLDOUT}{}", entry.name);
     let seed = fields.get("seed").and_then(|node| reader.text(node)).unwrap_or(&name).to_owned();
+    let named = workspace.get("offers").map(Node::names).unwrap_or_default();
     let offers = fields.get("offers").map(|node| {
         let message = "a holdout names the offers that it holds out".to_owned();
         let nodes = reader.list(node, 1..=limits::OFFERS, "bad_offers", message);
-        nodes.iter().filter_map(|node| reader.text(node).map(str::to_owned)).collect()
+        nodes.iter().filter_map(|node| held_out(reader, node, &named)).collect()
     });
     Some(Draft {
         experiment: Experiment {
@@ -156,6 +161,19 @@ fn read_holdout<'a>(reader: &mut Reader<'a>, entry: &Entry<'a>) -> Option<Draft<
         prerequisite: None,
         offers,
     })
+}
+
+/// An offer that a holdout names. Notes `unknown_offer`.
+fn held_out<'a>(
+    reader: &mut Reader<'a>,
+    node: &Node<'a>,
+    named: &BTreeSet<&str>,
+) -> Option<String> {
+    let key = reader.text(node)?;
+    if !named.contains(key) {
+        reader.note_unknown(node, "unknown_offer", "offer", key, named.iter().copied());
+    }
+    Some(key.to_owned())
 }
 
 fn settle<'a>(reader: &mut Reader<'a>, drafts: Vec<Draft<'a>>) -> (Vec<Experiment>, Known) {

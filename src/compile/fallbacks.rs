@@ -4,18 +4,23 @@
 use std::collections::BTreeMap;
 
 use super::offers::Draft;
-use super::reader::Reader;
+use super::reader::{Fields, Node, Reader};
 use crate::limits;
 
 /// Checks every `fallback`. Notes `unknown_offer`, `fallback_elsewhere`, `cyclic_fallback`,
 /// `contextual_reads_profile`.
-pub(super) fn check<'a>(reader: &mut Reader<'a>, drafts: &[Draft<'a>]) {
+pub(super) fn check<'a>(reader: &mut Reader<'a>, workspace: &Fields<'a>, drafts: &[Draft<'a>]) {
+    let named = workspace.get("offers").map(Node::names).unwrap_or_default();
     let known: BTreeMap<&str, &Draft<'a>> =
         drafts.iter().map(|draft| (draft.key.as_str(), draft)).collect();
     for draft in drafts {
         let Some((wanted, node)) = &draft.fallback else { continue };
         let Some(other) = known.get(wanted.as_str()) else {
-            reader.note_unknown(node, "unknown_offer", "offer", wanted, known.keys().copied());
+            // An offer with a mistake is still known, so that its uses are not mistakes as well.
+            if !named.contains(wanted.as_str()) {
+                let names = named.iter().copied();
+                reader.note_unknown(node, "unknown_offer", "offer", wanted, names);
+            }
             continue;
         };
         let missing = draft.placements.iter().find(|name| !other.placements.contains(name));

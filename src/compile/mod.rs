@@ -118,7 +118,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     };
     let mut drafts = offers::read(reader, &fields, &frame, &mut conditions);
     drafts.sort_by(|a, b| a.key.cmp(&b.key));
-    fallbacks::check(reader, &drafts);
+    fallbacks::check(reader, &fields, &drafts);
     let budgets = drafts.iter_mut().filter_map(|draft| draft.budget.take()).collect();
     let placements = rank(&placements, &drafts, &mut conditions);
     let mut compiled = conditions.finish();

@@ -3,7 +3,7 @@
 
 use core::ops::{Range, RangeInclusive};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
@@ -76,6 +76,16 @@ impl<'a> Node<'a> {
     /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::NullKeyword(_))
+    }
+
+    /// The names of its fields, where it is an object.
+    pub fn names(&self) -> BTreeSet<&'a str> {
+        match self.value {
+            Value::Object(object) => {
+                object.properties.iter().map(|one| one.name.as_str()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
     }
 
     fn child(&self, name: &str, value: &'a Value<'a>, key: Option<Range<usize>>) -> Self {
@@ -322,7 +332,7 @@ impl<'a> Reader<'a> {
             self.wrong_type(node, "an object");
             return None;
         };
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut entries = Vec::with_capacity(object.properties.len());
         for property in &object.properties {
             let name = property.name.as_str();

@@ -427,6 +427,23 @@ fn a_source_cut_anywhere_or_with_a_byte_changed_never_panics() {
 }
 
 #[test]
+fn a_holdout_names_offers_that_there_are() {
+    let source = |offers: &str| {
+        with_offer(&format!(r#""placements": ["hero"], {CONTENT}"#)).replace(
+            r#""offers": {"#,
+            &format!(
+                r#""holdouts": {{ "h": {{ "share": 0.1, "offers": [{offers}] }} }}, "offers": {{"#
+            ),
+        )
+    };
+    compiled(&source(r#""one""#));
+    let found = mistakes(&source(r#""one", "onee""#));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!((&*found[0].code, found[0].suggestion.as_deref()), ("unknown_offer", Some("one")));
+    assert_eq!(found[0].path, "holdouts.h.offers[1]");
+}
+
+#[test]
 fn how_consent_strings_are_read_is_the_workspaces_to_say() {
     let with = |tcf: &str| {
         let consent = format!(r#""banner": "b", "tcf": {tcf}, "never""#);

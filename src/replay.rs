@@ -1,6 +1,7 @@
 //! Replay: a recorded trace of inputs through the engine, for showing that every host gives the
 //! same bytes. Built for tests only; it must never be part of what a visitor loads.
 
+pub mod cases;
 pub mod gate;
 
 use std::collections::BTreeMap;

@@ -1,24 +1,32 @@
 //! Makes up rules and facts: small domains, so that things meet; the edges of types, so that they
 //! break. It must never know what a condition comes to.
 
-use std::collections::BTreeMap;
-
-use super::{E, Pattern, V};
+use super::{E, Metric, Pattern, V};
 
 pub const NOW: i64 = 1_764_000_000_000;
 const HOUR: i64 = 3_600_000;
 
+/// What expressions may speak of.
+pub struct Words {
+    /// Slots by name; a name with a dot is no trait's. A version is text for the core.
+    pub slots: &'static [(&'static str, Kind)],
+    pub metrics: &'static [(Metric, Kind)],
+}
+
 /// SplitMix64: the same numbers from the same seed everywhere.
-pub struct Dice(u64);
+pub struct Dice {
+    state: u64,
+    words: &'static Words,
+}
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
+    pub fn new(seed: u64, words: &'static Words) -> Self {
+        Self { state: seed, words }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut v = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut v = self.state;
         v = (v ^ (v >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         v = (v ^ (v >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         v ^ (v >> 31)
@@ -36,6 +44,19 @@ impl Dice {
     pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.roll(list.len())]
     }
+
+    /// Whether there is a slot of the kind.
+    fn knows(&self, kind: Kind) -> bool {
+        self.words.slots.iter().any(|(_, known)| *known == kind)
+    }
+
+    /// A kind of lists, and that of its entries.
+    fn list_kind(&mut self) -> (Kind, Kind) {
+        let both = [(Kind::Texts, Kind::Text), (Kind::Ints, Kind::Int)];
+        let known: Vec<(Kind, Kind)> =
+            both.into_iter().filter(|(list, _)| self.knows(*list)).collect();
+        self.pick(&known)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +71,6 @@ pub enum Kind {
     Texts,
     Ints,
 }
-
-/// The slots, by name; a version is text for the core.
-pub const SLOTS: [(&str, Kind); 17] = [
-    ("vip", Kind::Bool),
-    ("mail", Kind::Bool),
-    ("age", Kind::Int),
-    ("orders", Kind::Int),
-    ("visits", Kind::Int),
-    ("score", Kind::Double),
-    ("total", Kind::Double),
-    ("tier", Kind::Text),
-    ("country", Kind::Text),
-    ("city", Kind::Text),
-    ("path", Kind::Text),
-    ("seen", Kind::Time),
-    ("away", Kind::Span),
-    ("app", Kind::Version),
-    ("segments", Kind::Texts),
-    ("basket", Kind::Texts),
-    ("sizes", Kind::Ints),
-];
 
 const INTS: [i64; 12] = [-7, -1, 0, 1, 2, 3, 18, 41, 100, i64::MAX, i64::MIN, i64::MAX - 1];
 const DOUBLES: [f64; 10] = [-1.5, 0.0, 0.5, 1.0, 2.0, 3.0, 41.0, 1e300, 9.3e18, -2.5e-10];
@@ -108,7 +108,7 @@ fn list(dice: &mut Dice, kind: Kind) -> V {
 }
 
 /// A fact: also what no literal can be.
-fn fact(dice: &mut Dice, kind: Kind) -> V {
+pub fn fact(dice: &mut Dice, kind: Kind) -> V {
     match (kind, dice.roll(12)) {
         (Kind::Double, 0) => V::Double(f64::NAN),
         (Kind::Double, 1) => V::Double(f64::INFINITY),
@@ -123,20 +123,16 @@ fn fact(dice: &mut Dice, kind: Kind) -> V {
     }
 }
 
-/// A fact, or none, for one slot.
-pub fn change(dice: &mut Dice, facts: &mut BTreeMap<&'static str, V>) -> &'static str {
-    let (name, kind) = dice.pick(&SLOTS);
-    if dice.percent(20) {
-        facts.remove(name);
-    } else {
-        facts.insert(name, fact(dice, kind));
-    }
-    name
+fn slot_of(dice: &mut Dice, kind: Kind) -> &'static str {
+    let all = dice.words.slots.iter();
+    let known: Vec<&str> = all.filter(|(_, k)| *k == kind).map(|(n, _)| *n).collect();
+    dice.pick(&known)
 }
 
-fn slot_of(dice: &mut Dice, kind: Kind) -> &'static str {
-    let known: Vec<&str> = SLOTS.iter().filter(|(_, k)| *k == kind).map(|(n, _)| *n).collect();
-    dice.pick(&known)
+fn metric_of(dice: &mut Dice, kind: Kind) -> Option<E> {
+    let all = dice.words.metrics.iter();
+    let known: Vec<Metric> = all.filter(|(_, k)| *k == kind).map(|(m, _)| *m).collect();
+    (!known.is_empty()).then(|| E::History(dice.pick(&known)))
 }
 
 fn boxed(e: E) -> Box<E> {
@@ -156,7 +152,8 @@ fn reading(dice: &mut Dice, kind: Kind) -> E {
     match (kind, dice.roll(10)) {
         (Kind::Version, _) => E::Semver(boxed(E::Slot(name))),
         (Kind::Time, 0..=3) => E::Now,
-        (_, 0) => E::Default(name, value(dice, kind)),
+        (_, 0) if !name.contains('.') => E::Default(name, value(dice, kind)),
+        (_, 1 | 2) => metric_of(dice, kind).unwrap_or(E::Slot(name)),
         _ => E::Slot(name),
     }
 }
@@ -174,7 +171,7 @@ fn computed(dice: &mut Dice, kind: Kind, depth: usize, scope: &[(String, Kind)])
     let inner = |dice: &mut Dice, kind| computed(dice, kind, depth - 1, scope);
     match (kind, dice.roll(6)) {
         (Kind::Int, 0) => {
-            let of = dice.pick(&[Kind::Text, Kind::Texts, Kind::Ints]);
+            let of = if dice.percent(30) { Kind::Text } else { dice.list_kind().0 };
             E::Size(boxed(inner(dice, of)))
         }
         (Kind::Int, 1..=3) => {
@@ -209,10 +206,10 @@ pub fn formula(dice: &mut Dice) -> E {
     computed(dice, Kind::Double, 3, &[])
 }
 
-/// A whole condition: a few conjuncts.
-pub fn rule(dice: &mut Dice, audiences: usize) -> E {
+/// A whole condition of one conjunct, up to that many.
+pub fn rule(dice: &mut Dice, audiences: usize, conjuncts: usize) -> E {
     let mut all: Vec<E> =
-        (0..1 + dice.roll(5)).map(|_| condition(dice, 2, &[], audiences)).collect();
+        (0..1 + dice.roll(conjuncts)).map(|_| condition(dice, 2, &[], audiences)).collect();
     if all.len() == 1 { all.remove(0) } else { E::And(all) }
 }
 
@@ -246,12 +243,16 @@ fn condition(dice: &mut Dice, depth: usize, scope: &[(String, Kind)], audiences:
             E::Binary("in", boxed(reading(dice, kind)), boxed(E::List(list)))
         }
         34..42 => {
-            let (list, entry) = dice.pick(&[(Kind::Texts, Kind::Text), (Kind::Ints, Kind::Int)]);
+            let (list, entry) = dice.list_kind();
             let list = E::Slot(slot_of(dice, list));
             E::Binary("in", boxed(any_literal(dice, entry)), boxed(list))
         }
         42..47 => E::Slot(slot_of(dice, Kind::Bool)),
-        47..50 => E::Has(dice.pick(&SLOTS).0),
+        47..50 => {
+            let kinds = [Kind::Int, Kind::Double, Kind::Bool, Kind::Time, Kind::Texts];
+            let kind = dice.pick(&kinds);
+            E::Has(slot_of(dice, kind))
+        }
         50..57 => {
             let name = dice.pick(&["contains", "startsWith", "endsWith"]);
             let part = E::Literal(V::Text(dice.pick(&["a", "ol", "e", "", "DE"]).to_owned()));
@@ -277,7 +278,7 @@ fn condition(dice: &mut Dice, depth: usize, scope: &[(String, Kind)], audiences:
         83..92 => E::Or((0..2 + dice.roll(2)).map(|_| *again(dice)).collect()),
         92..94 => E::If(again(dice), again(dice), again(dice)),
         _ => {
-            let (list, entry) = dice.pick(&[(Kind::Texts, Kind::Text), (Kind::Ints, Kind::Int)]);
+            let (list, entry) = dice.list_kind();
             let variable = format!("x{}", scope.len());
             let mut scope = scope.to_vec();
             scope.push((variable.clone(), entry));

@@ -3,9 +3,14 @@
 //! and there alike would have to be thought wrong twice.
 
 pub mod generate;
+pub mod history;
+mod source;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+
+pub use history::{Happened, Metric};
+pub use source::source;
 
 /// A value of an expression.
 #[derive(Clone, Debug)]
@@ -26,7 +31,7 @@ pub enum V {
 #[derive(Clone, Debug)]
 pub enum E {
     Literal(V),
-    /// `profile.name`
+    /// `profile.name`, or the path as it stands where it has a dot.
     Slot(&'static str),
     Now,
     /// `trait('name', literal)`
@@ -53,6 +58,8 @@ pub enum E {
     ToDouble(Box<E>),
     /// `inAudience(name)`
     Audience(usize),
+    /// `count('Order Completed', days(30))` and the like
+    History(Metric),
 }
 
 /// A pattern, and the same as a function.
@@ -62,15 +69,29 @@ pub struct Pattern {
     pub means: fn(&str) -> bool,
 }
 
-/// Nothing to be told: a value is missing or wrong.
+/// Nothing to be told: of what is missing and what is wrong either may be named.
 #[derive(Clone, Copy, Debug)]
-pub struct Unknown;
+pub struct Unknown {
+    pub missing: bool,
+    pub wrong: bool,
+}
+
+const MISSING: Unknown = Unknown { missing: true, wrong: false };
+const WRONG: Unknown = Unknown { missing: false, wrong: true };
+
+impl Unknown {
+    fn or(self, other: Self) -> Self {
+        Self { missing: self.missing || other.missing, wrong: self.wrong || other.wrong }
+    }
+}
 
 /// Everything that an expression may look at.
 pub struct World<'w> {
     pub facts: &'w BTreeMap<&'static str, V>,
     pub now: i64,
     pub audiences: &'w [E],
+    /// None where nothing of the profile may be read.
+    pub events: Option<&'w [Happened]>,
 }
 
 type Outcome = Result<V, Unknown>;
@@ -83,55 +104,55 @@ impl World<'_> {
     pub fn holds(&self, e: &E) -> Result<bool, Unknown> {
         match self.eval(e, &mut Vec::new())? {
             V::Bool(v) => Ok(v),
-            _ => Err(Unknown),
+            _ => Err(WRONG),
         }
     }
 
     pub fn eval(&self, e: &E, scope: &mut Vec<(String, V)>) -> Outcome {
         Ok(match e {
             E::Literal(v) => v.clone(),
-            E::Slot(name) => self.facts.get(name).cloned().ok_or(Unknown)?,
+            E::Slot(name) => self.facts.get(name).cloned().ok_or(MISSING)?,
             E::Now => V::Time(self.now),
             E::Default(name, v) => self.facts.get(name).cloned().unwrap_or_else(|| v.clone()),
             E::Has(name) => V::Bool(self.facts.contains_key(name)),
             E::Semver(e) => match self.eval(e, scope)? {
                 V::Text(v) if numbers(&v).is_some() => V::Version(v),
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::Not(e) => match self.eval(e, scope)? {
                 V::Bool(v) => V::Bool(!v),
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::And(all) => self.any(all, false, scope)?,
             E::Or(all) => self.any(all, true, scope)?,
             E::If(test, yes, no) => match self.eval(test, scope)? {
                 V::Bool(true) => self.eval(yes, scope)?,
                 V::Bool(false) => self.eval(no, scope)?,
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::Binary(op, a, b) => {
-                let (a, b) = (self.eval(a, scope)?, self.eval(b, scope)?);
+                let (a, b) = self.both(a, b, scope)?;
                 binary(op, &a, &b)?
             }
-            E::Method(name, a, b) => match (self.eval(a, scope)?, self.eval(b, scope)?) {
+            E::Method(name, a, b) => match self.both(a, b, scope)? {
                 (V::Text(a), V::Text(b)) => V::Bool(match *name {
                     "contains" => a.contains(&b),
                     "startsWith" => a.starts_with(&b),
                     _ => a.ends_with(&b),
                 }),
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::Matches(e, pattern) => match self.eval(e, scope)? {
                 V::Text(v) => V::Bool((pattern.means)(&v)),
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::Size(e) => V::Int(match self.eval(e, scope)? {
                 V::Text(v) => v.chars().count() as i64,
                 V::List(v) => v.len() as i64,
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             }),
             E::Loop(name, list, variable, body) => {
-                let V::List(list) = self.eval(list, scope)? else { return Err(Unknown) };
+                let V::List(list) = self.eval(list, scope)? else { return Err(WRONG) };
                 let mut results = Vec::new();
                 for entry in list {
                     scope.push((variable.clone(), entry));
@@ -142,25 +163,30 @@ impl World<'_> {
                     "exists" => decide(results, true)?,
                     "all" => decide(results, false)?,
                     _ => {
-                        let mut count = 0;
-                        for result in results {
-                            let V::Bool(v) = result? else { return Err(Unknown) };
-                            count += usize::from(v);
-                        }
+                        let count = booleans(results)?.into_iter().filter(|v| *v).count();
                         V::Bool(count == 1)
                     }
                 }
             }
             E::Variable(name) => {
                 let found = scope.iter().rev().find(|(known, _)| known == name);
-                found.map(|(_, v)| v.clone()).ok_or(Unknown)?
+                found.map(|(_, v)| v.clone()).ok_or(WRONG)?
             }
             E::List(entries) => {
-                let entries: Result<Vec<V>, Unknown> =
-                    entries.iter().map(|e| self.eval(e, scope)).collect();
-                V::List(entries?)
+                let mut all = Ok(Vec::new());
+                for result in entries.iter().map(|e| self.eval(e, scope)) {
+                    all = match (all, result) {
+                        (Ok(mut all), Ok(v)) => {
+                            all.push(v);
+                            Ok(all)
+                        }
+                        (Err(a), Err(b)) => Err(a.or(b)),
+                        (Err(e), _) | (_, Err(e)) => Err(e),
+                    };
+                }
+                V::List(all?)
             }
-            E::Sets(name, a, b) => match (self.eval(a, scope)?, self.eval(b, scope)?) {
+            E::Sets(name, a, b) => match self.both(a, b, scope)? {
                 (V::List(a), V::List(b)) => {
                     let within = |list: &[V], v: &V| list.iter().any(|e| equal(e, v));
                     V::Bool(match *name {
@@ -169,15 +195,28 @@ impl World<'_> {
                         _ => b.iter().all(|v| within(&a, v)) && a.iter().all(|v| within(&b, v)),
                     })
                 }
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
             E::ToDouble(e) => match self.eval(e, scope)? {
                 V::Int(v) => V::Double(v as f64),
                 V::Double(v) => V::Double(v),
-                _ => return Err(Unknown),
+                _ => return Err(WRONG),
             },
+            E::History(metric) => {
+                let events = self.events.ok_or(MISSING)?;
+                metric.value(events, self.now).ok_or(MISSING)?
+            }
             E::Audience(which) => V::Bool(matches!(self.holds(&self.audiences[*which]), Ok(true))),
         })
+    }
+
+    /// Two operands; where both are unknown, either may be told.
+    fn both(&self, a: &E, b: &E, scope: &mut Vec<(String, V)>) -> Result<(V, V), Unknown> {
+        match (self.eval(a, scope), self.eval(b, scope)) {
+            (Ok(a), Ok(b)) => Ok((a, b)),
+            (Err(a), Err(b)) => Err(a.or(b)),
+            (Err(e), _) | (_, Err(e)) => Err(e),
+        }
     }
 
     fn any(&self, all: &[E], decisive: bool, scope: &mut Vec<(String, V)>) -> Outcome {
@@ -190,11 +229,28 @@ fn decide(results: Vec<Outcome>, decisive: bool) -> Outcome {
     let is = |wanted: bool| move |r: &Outcome| matches!(r, Ok(V::Bool(v)) if *v == wanted);
     if results.iter().any(is(decisive)) {
         Ok(V::Bool(decisive))
-    } else if results.iter().all(is(!decisive)) {
-        Ok(V::Bool(!decisive))
     } else {
-        Err(Unknown)
+        booleans(results).map(|_| V::Bool(!decisive))
     }
+}
+
+/// All of them, or why not: any of the reasons that there are.
+fn booleans(results: Vec<Outcome>) -> Result<Vec<bool>, Unknown> {
+    let mut all = Ok(Vec::new());
+    for result in results {
+        all = match (all, result) {
+            (Ok(mut all), Ok(V::Bool(v))) => {
+                all.push(v);
+                Ok(all)
+            }
+            (Ok(_), Ok(_)) => Err(WRONG),
+            (Ok(_), Err(e)) => Err(e),
+            (Err(all), Ok(V::Bool(_))) => Err(all),
+            (Err(all), Ok(_)) => Err(all.or(WRONG)),
+            (Err(all), Err(e)) => Err(all.or(e)),
+        };
+    }
+    all
 }
 
 fn binary(op: &str, a: &V, b: &V) -> Outcome {
@@ -208,16 +264,16 @@ fn binary(op: &str, a: &V, b: &V) -> Outcome {
         ">=" => V::Bool(matches!(order()?, Some(Ordering::Greater | Ordering::Equal))),
         "in" => match b {
             V::List(list) => V::Bool(list.iter().any(|entry| equal(entry, a))),
-            _ => return Err(Unknown),
+            _ => return Err(WRONG),
         },
         _ => return arithmetic(op, a, b),
     })
 }
 
 fn arithmetic(op: &str, a: &V, b: &V) -> Outcome {
-    let fits = |v: i128| i64::try_from(v).map_err(|_| Unknown);
+    let fits = |v: i128| i64::try_from(v).map_err(|_| WRONG);
     let within = |v: i128, from: i64, to: i64| {
-        if v >= i128::from(from) && v <= i128::from(to) { fits(v) } else { Err(Unknown) }
+        if v >= i128::from(from) && v <= i128::from(to) { fits(v) } else { Err(WRONG) }
     };
     Ok(match (a, b) {
         (V::Int(a), V::Int(b)) => {
@@ -226,9 +282,9 @@ fn arithmetic(op: &str, a: &V, b: &V) -> Outcome {
                 "+" => a + b,
                 "-" => a - b,
                 "*" => a * b,
-                _ if b == 0 => return Err(Unknown),
+                _ if b == 0 => return Err(WRONG),
                 "/" => a / b,
-                "%" if fits(a / b).is_err() => return Err(Unknown),
+                "%" if fits(a / b).is_err() => return Err(WRONG),
                 _ => a % b,
             })?)
         }
@@ -237,7 +293,7 @@ fn arithmetic(op: &str, a: &V, b: &V) -> Outcome {
             "-" => a - b,
             "*" => a * b,
             "/" => a / b,
-            _ => return Err(Unknown),
+            _ => return Err(WRONG),
         }),
         (V::Text(a), V::Text(b)) if op == "+" => V::Text(format!("{a}{b}")),
         (V::Time(a), V::Span(b)) if op == "+" => {
@@ -249,7 +305,7 @@ fn arithmetic(op: &str, a: &V, b: &V) -> Outcome {
         (V::Time(a), V::Time(b)) if op == "-" => {
             V::Span(within(i128::from(*a) - i128::from(*b), -LONGEST, LONGEST)?)
         }
-        _ => return Err(Unknown),
+        _ => return Err(WRONG),
     })
 }
 
@@ -271,10 +327,10 @@ fn compare(a: &V, b: &V) -> Result<Option<Ordering>, Unknown> {
         (V::Double(a), V::Int(b)) => a.partial_cmp(&(*b as f64)),
         (V::Text(a), V::Text(b)) => Some(a.chars().cmp(b.chars())),
         (V::Version(a), V::Version(b)) => {
-            let (a, b) = (numbers(a).ok_or(Unknown)?, numbers(b).ok_or(Unknown)?);
+            let (a, b) = (numbers(a).ok_or(WRONG)?, numbers(b).ok_or(WRONG)?);
             Some(a.cmp(&b))
         }
-        _ => return Err(Unknown),
+        _ => return Err(WRONG),
     })
 }
 
@@ -292,57 +348,4 @@ fn numbers(version: &str) -> Option<(Vec<u64>, bool, String)> {
     }
     parts.resize(3, 0);
     Some((parts, prerelease.is_empty(), prerelease))
-}
-
-/// The expression in CEL.
-pub fn source(e: &E) -> String {
-    match e {
-        E::Literal(v) => literal(v),
-        E::Slot(name) => format!("profile.{name}"),
-        E::Now => "now".to_owned(),
-        E::Default(name, v) => format!("trait('{name}', {})", literal(v)),
-        E::Has(name) => format!("has(profile.{name})"),
-        E::Semver(e) => format!("semver({})", source(e)),
-        E::Not(e) => format!("!({})", source(e)),
-        E::And(all) => joined(all, " && "),
-        E::Or(all) => joined(all, " || "),
-        E::If(test, yes, no) => format!("({} ? {} : {})", source(test), source(yes), source(no)),
-        E::Binary(op, a, b) => format!("({} {op} {})", source(a), source(b)),
-        E::Method(name, a, b) => format!("{}.{name}({})", source(a), source(b)),
-        E::Matches(e, pattern) => format!("{}.matches(r'{}')", source(e), pattern.source),
-        E::Size(e) => format!("size({})", source(e)),
-        E::Loop(name, list, variable, body) => {
-            format!("{}.{name}({variable}, {})", source(list), source(body))
-        }
-        E::Variable(name) => name.clone(),
-        E::List(entries) => {
-            format!("[{}]", entries.iter().map(source).collect::<Vec<_>>().join(", "))
-        }
-        E::Sets(name, a, b) => format!("sets.{name}({}, {})", source(a), source(b)),
-        E::ToDouble(e) => format!("double({})", source(e)),
-        E::Audience(which) => format!("inAudience('a{which}')"),
-    }
-}
-
-fn joined(all: &[E], by: &str) -> String {
-    let all: Vec<String> = all
-        .iter()
-        .map(|e| match e {
-            E::And(_) | E::Or(_) => format!("({})", source(e)),
-            e => source(e),
-        })
-        .collect();
-    all.join(by)
-}
-
-fn literal(v: &V) -> String {
-    match v {
-        V::Bool(v) => v.to_string(),
-        V::Int(v) => v.to_string(),
-        V::Double(v) => format!("{v:?}"),
-        V::Text(v) | V::Version(v) => format!("'{v}'"),
-        V::Time(v) => format!("timestamp({})", v / 1_000),
-        V::Span(v) => format!("duration('{v}ms')"),
-        V::List(v) => format!("[{}]", v.iter().map(literal).collect::<Vec<_>>().join(", ")),
-    }
 }

@@ -1,0 +1,128 @@
+//! Whole decisions against naive ones: made-up workspaces, people and questions; winner, variant,
+//! content, exposures, audiences and every reason, at the edge and from the slice in a page. More
+//! of them, and the same in Wasm, is what `cargo xtask test --only cases` compares.
+
+mod decisions;
+mod oracle;
+
+use std::collections::BTreeMap;
+
+use decisions::block::Block;
+use decisions::compare::Tally;
+use decisions::declared::{Arm, Declared, Experiment, Offer};
+use decisions::json;
+use oracle::{E, V};
+use selvedge::replay::cases;
+
+const CASES: usize = 2_000;
+
+#[test]
+fn the_engine_decides_as_the_naive_interpreter_does() {
+    let mut tally = Tally::default();
+    for seed in 1.. {
+        if tally.cases >= CASES {
+            break;
+        }
+        let block = Block::made_up(seed, &mut tally.refused);
+        let answers = cases::run(&block.cases).unwrap();
+        if let Err(why) = block.compare(&answers, &mut tally) {
+            panic!("{why}");
+        }
+    }
+    tally.check();
+    println!("{}", tally.line());
+}
+
+type Bug = fn(&mut Declared);
+
+fn offers(declared: &mut Declared, change: fn(&mut Offer)) {
+    declared.offers.values_mut().for_each(change);
+}
+
+fn experiments(declared: &mut Declared, change: fn(&mut Experiment)) {
+    declared.experiments.values_mut().for_each(change);
+}
+
+/// What an engine may get wrong, as a workspace that it would be right for.
+const BUGS: [(&str, Bug); 31] = [
+    ("asks for no purpose of its own", |d| {
+        offers(d, |o| o.purpose = o.purpose.map(|_| "store"));
+    }),
+    ("asks for no assurance", |d| offers(d, |o| o.assurance = 0)),
+    ("takes recognised for authenticated", |d| offers(d, |o| o.assurance = o.assurance.min(1))),
+    ("holds nobody out", |d| d.holdouts.clear()),
+    ("holds out from everything", |d| d.holdouts.values_mut().for_each(|h| h.offers = None)),
+    ("takes every condition for true", |d| offers(d, |o| o.when = None)),
+    ("takes an audience for everybody", |d| d.audiences.fill(E::Literal(V::Bool(true)))),
+    ("rolls out to all", |d| offers(d, |o| o.rollout = None)),
+    ("rolls out by another seed", |d| {
+        offers(d, |o| o.rollout = o.rollout.map(|(part, _)| (part, None)));
+    }),
+    ("knows no schedule", |d| offers(d, |o| o.schedule = None)),
+    ("never ends a schedule", |d| {
+        offers(d, |o| o.schedule.iter_mut().for_each(|s| s.until = None));
+    }),
+    ("knows no weekly window", |d| {
+        offers(d, |o| o.schedule.iter_mut().for_each(|s| s.weekly.clear()));
+    }),
+    ("takes every zone for UTC", |d| {
+        offers(d, |o| {
+            let weekly = o.schedule.iter_mut().filter(|s| !s.weekly.is_empty());
+            weekly.for_each(|s| s.zone = None);
+        });
+    }),
+    ("never cools down", |d| offers(d, |o| o.cool_down_hours = None)),
+    ("cools down an hour longer", |d| {
+        offers(d, |o| o.cool_down_hours = o.cool_down_hours.map(|hours| hours + 1));
+    }),
+    ("knows no cap", |d| offers(d, |o| o.caps.clear())),
+    ("counts one contact too few", |d| {
+        offers(d, |o| o.caps.iter_mut().for_each(|cap| cap.max += 1));
+    }),
+    ("counts all devices", |d| {
+        offers(d, |o| o.caps.iter_mut().for_each(|cap| cap.per_device = false));
+    }),
+    ("takes a session for a day", |d| {
+        let session = |o: &mut Offer| {
+            let caps = o.caps.iter_mut().filter(|cap| cap.window == "session");
+            caps.for_each(|cap| cap.window = "day");
+        };
+        offers(d, session);
+    }),
+    ("shows offers twice on a page", |d| offers(d, |o| o.repeats = true)),
+    ("excludes nothing", |d| offers(d, |o| o.exclusion = None)),
+    ("shows the control", |d| {
+        offers(d, |o| {
+            let arms = o.experiment.iter_mut().map(|(_, arms)| arms);
+            arms.for_each(|arms| arms.retain(|_, arm| !matches!(arm, Arm::Nothing)));
+        });
+    }),
+    ("shows every variant alike", |d| {
+        offers(d, |o| o.experiment.iter_mut().for_each(|(_, arms)| *arms = BTreeMap::new()));
+    }),
+    ("weighs variants alike", |d| experiments(d, |e| e.weights = None)),
+    ("covers everybody", |d| experiments(d, |e| e.coverage = None)),
+    ("lets everybody into a namespace", |d| experiments(d, |e| e.namespace = None)),
+    ("asks for no prerequisite", |d| experiments(d, |e| e.prerequisite = None)),
+    ("experiments with everybody", |d| experiments(d, |e| e.when = None)),
+    ("knows no priority", |d| offers(d, |o| o.priority = 0)),
+    ("ranks by priority alone", |d| offers(d, |o| o.rank = None)),
+    ("falls back to nothing", |d| offers(d, |o| o.fallback = None)),
+];
+
+/// A comparison that finds nothing shows nothing: each of these bugs must be found, and soon.
+#[test]
+fn every_planted_bug_is_found() {
+    let blocks: Vec<Block> = (1..=120).map(|seed| Block::made_up(seed, &mut 0)).collect();
+    for (name, bug) in BUGS {
+        let found = blocks.iter().any(|block| {
+            let mut declared = block.declared.clone();
+            bug(&mut declared);
+            let wrong = selvedge::compile::workspace(&json::workspace(&declared)).unwrap();
+            let cases = Block::ask(&wrong, &block.people, &block.questions);
+            let answers = cases::run(&cases).unwrap();
+            block.compare(&answers, &mut Tally::default()).is_err()
+        });
+        assert!(found, "an engine that {name} is not noticed");
+    }
+}

@@ -1,5 +1,5 @@
-//! `cargo xtask bench edge`: the edge in `workerd serve` itself, beside a minimal worker in another,
-//! in turn. What the edge decides is compared with a reference first. `--json` for machines,
+//! `cargo xtask bench edge`: the edge in `workerd serve` itself, beside a minimal worker in another
+//! one, in turn. What the edge decides is compared with a reference first. `--json` for machines,
 //! `--rounds N` (5), `--seconds N` (4) for one measurement. Exit code 1 where a goal is missed.
 
 import { execFileSync } from "node:child_process";

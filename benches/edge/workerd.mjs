@@ -13,7 +13,7 @@ const require = createRequire(import.meta.url);
 /** The kernel counts processor time in hundredths of a second for programs, whatever its own. */
 const TICKS_PER_S = 100;
 
-/** The program that npm brought for this machine; `workerd`'s own start script would be a second. */
+/** The program that npm brought for this machine; `workerd`'s start script would be a second. */
 function program() {
   const own = createRequire(require.resolve("workerd/package.json"));
   const platform = { "linux-x64": "linux-64", "linux-arm64": "linux-arm64" };
@@ -35,6 +35,7 @@ const text = JSON.stringify;
 
 function config({ date, port, disk, modules, objects, bindings }) {
   const list = (entries) => entries.join(",\n      ");
+  const embedded = ({ name, kind }) => `(name = ${text(name)}, ${kind} = embed ${text(name)})`;
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -50,7 +51,7 @@ const main :Workerd.Worker = (
     compatibilityDate = ${text(date)},
     durableObjectStorage = (localDisk = "disk"),
     modules = [
-      ${list(modules.map(({ name, kind }) => `(name = ${text(name)}, ${kind} = embed ${text(name)})`))}
+      ${list(modules.map(embedded))}
     ],
     durableObjectNamespaces = [
       ${list(
@@ -88,8 +89,8 @@ async function answers(port, child) {
 }
 
 /**
- * Starts a worker. `modules` are `{name, kind, bytes}` with workerd's kinds, `objects` binding names
- * and classes, `bindings` texts. The answer: `{url, cpuMs, stop}`.
+ * Starts a worker. `modules` are `{name, kind, bytes}` with workerd's kinds, `objects` binding
+ * names and classes, `bindings` texts. The answer: `{url, cpuMs, stop}`.
  */
 export async function serve(folder, { modules, objects, bindings = {} }) {
   const disk = join(folder, "objects");

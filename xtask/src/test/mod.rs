@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::build::cargo;
 use crate::demo::{self, Demo};
 use crate::error::{Context, Error, Result};
-use crate::{build, files, http, paths, process, tools};
+use crate::{build, files, http, paths, process, step, tools};
 
 use count::Count;
 
@@ -23,10 +23,11 @@ struct Suite {
 }
 
 /// In the order of their speed: what fails early fails fast.
-const SUITES: [Suite; 9] = [
+const SUITES: [Suite; 10] = [
     Suite { name: "native", run: native },
     Suite { name: "node", run: node_units },
     Suite { name: "wasm", run: wasm },
+    Suite { name: "cases", run: cases },
     Suite { name: "tag", run: tag },
     Suite { name: "signals", run: signals },
     Suite { name: "worker", run: worker },
@@ -122,6 +123,17 @@ fn wasm() -> Result<Count> {
     build::run("evaluator")?;
     build::run("cli")?;
     node("wasm", &tests_in("tests/wasm"), &[])
+}
+
+/// Made-up decisions by the hundred thousand: against naive ones, and the same in Wasm.
+fn cases() -> Result<Count> {
+    build::run("replay")?;
+    const FEATURES: [&str; 4] = ["--package", "selvedge", "--features", "compile,replay"];
+    let mut command = cargo();
+    command.args(["build", "--profile", "cases", "--example", "decision_blocks"]).args(FEATURES);
+    step::run("build what makes decisions up", &mut command)?;
+    let blocks = paths::target().join("cases/examples/decision_blocks");
+    node("cases", &tests_in("tests/cases"), &[("SELVEDGE_BLOCKS", &blocks)])
 }
 
 /// The tag in a real browser, before an edge that only records.

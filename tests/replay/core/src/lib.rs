@@ -13,6 +13,12 @@ pub fn replay(trace: &[u8]) -> Result<Vec<u8>, JsError> {
     selvedge::replay::run_bytes(trace).map_err(|error| JsError::new(error.code()))
 }
 
+/// Asks made-up questions, from bytes to bytes. Throws the stable code of the error.
+#[wasm_bindgen(js_name = runCases)]
+pub fn run_cases(cases: &[u8]) -> Result<Vec<u8>, JsError> {
+    selvedge::replay::cases::run_bytes(cases).map_err(|error| JsError::new(error.code()))
+}
+
 /// Decodes a consent string, as `tests/consent_vectors.rs` does.
 #[wasm_bindgen(js_name = decodeConsent)]
 pub fn decode_consent(text: &str) -> String {

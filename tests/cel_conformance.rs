@@ -101,6 +101,10 @@ fn value_condition(source: &str, value: &Json) -> Result<String, String> {
     if value["doubleValue"] == "NaN" {
         return Ok(format!("(\n{source}\n) != (\n{source}\n)"));
     }
+    if value["doubleValue"] == "-0" {
+        // It equals zero; only what it divides shows the sign.
+        return Ok(format!("1.0 / (\n{source}\n) == -1.0 / 0.0"));
+    }
     let literal = literal(value).ok_or_else(|| "expects a value of another type".to_owned())?;
     Ok(format!("(\n{source}\n) == {literal}"))
 }

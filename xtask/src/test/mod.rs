@@ -110,10 +110,12 @@ fn native() -> Result<Count> {
     Ok(count::cargo(lines).checked(finished.status))
 }
 
-/// JavaScript that needs nothing built: the tag's modules and the shop.
+/// JavaScript that needs nothing built: the tag's modules, the shop, and vectors against the
+/// packages that they came from.
 fn node_units() -> Result<Count> {
     let mut found = tests_in("js");
     found.extend(tests_in("examples"));
+    found.extend(tests_in("tests/conformance"));
     node("node", &found, &[])
 }
 

@@ -235,6 +235,9 @@ pub fn computed(decl: &ComputedDecl, profile: &Profile, now: Timestamp) -> Optio
             series().for_each(|one| days.join(&one.days(now)));
             return Some(Value::Int(days.streak(from, now)));
         }
+        ComputedKind::Sequence => {
+            return Some(Value::Bool(decl.sequence.as_ref()?.holds(profile, now)));
+        }
         _ => {}
     }
     let mut total = Aggregate::default();
@@ -247,7 +250,7 @@ pub fn computed(decl: &ComputedDecl, profile: &Profile, now: Timestamp) -> Optio
         ComputedKind::Min => total.least,
         ComputedKind::Max => total.greatest,
         ComputedKind::First => total.first_value,
-        ComputedKind::Distinct | ComputedKind::Streak => None,
+        ComputedKind::Distinct | ComputedKind::Streak | ComputedKind::Sequence => None,
     }
 }
 

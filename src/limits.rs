@@ -30,6 +30,8 @@ pub const PLACEMENTS_PER_OFFER: usize = 16;
 pub const AUDIENCES: usize = 2_000;
 /// Computed traits of one workspace. Each is counted for every profile.
 pub const COMPUTED: usize = 256;
+/// Steps of one sequence: each is looked for among the entries of its series.
+pub const SEQUENCE_STEPS: usize = 8;
 /// Events that one workspace declares.
 pub const EVENTS: usize = 1_000;
 /// Caps of one offer.

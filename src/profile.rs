@@ -6,6 +6,7 @@
 
 mod days;
 mod distinct;
+mod sequence;
 mod series;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 
 pub use days::Days;
 pub use distinct::Distinct;
+pub use sequence::{Sequence, Step};
 pub use series::{Aggregate, Entry, Series};
 
 /// Who told us a trait; the later one in this order wins where the times are equal.

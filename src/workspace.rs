@@ -15,10 +15,11 @@ use crate::offer::Offer;
 #[cfg(feature = "keys")]
 use crate::pack::put_bytes;
 use crate::pack::{Pack, Reader, pack_struct, pack_words};
+use crate::profile::Sequence;
 use crate::rule::{GroupId, Kind, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.
-pub const IMAGE_FORMAT: u16 = 3;
+pub const IMAGE_FORMAT: u16 = 4;
 
 /// A declared trait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,8 @@ pub enum ComputedKind {
     Distinct,
     /// How many days of UTC in a row, up to today or yesterday: int.
     Streak,
+    /// Whether events came in an order: bool.
+    Sequence,
 }
 
 /// A computed trait, declared by name or implied by a condition.
@@ -82,7 +85,7 @@ pub struct ComputedDecl {
     pub name: String,
     /// How it is derived.
     pub kind: ComputedKind,
-    /// Which events.
+    /// Which events; of a sequence, those of its first step.
     pub event: String,
     /// Which property; empty where none is read.
     pub property: String,
@@ -92,6 +95,17 @@ pub struct ComputedDecl {
     pub public: bool,
     /// Where conditions find it.
     pub slot: Slot,
+    /// The steps of a sequence.
+    pub sequence: Option<Sequence>,
+}
+
+impl ComputedDecl {
+    /// The metrics that it is derived from: event and property.
+    pub fn metrics(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = (self.event.as_str(), self.property.as_str());
+        let steps = self.sequence.iter().flat_map(Sequence::metrics);
+        self.sequence.is_none().then_some(own).into_iter().chain(steps)
+    }
 }
 
 /// A named condition over a profile.

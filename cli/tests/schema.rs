@@ -55,6 +55,14 @@ fn schema_and_compiler_agree_on_what_is_good() {
             "/computed/brand",
             json!({ "last": "Order Completed", "property": "brand", "type": "string" }),
         ),
+        (
+            "/computed/left_basket",
+            json!({ "sequence": [
+                { "event": "Product Added", "where": { "gift": true } },
+                { "event": "Product Viewed", "within": "1h" },
+                { "absent": "Order Completed", "within": "30m", "where": { "total": 1.5 } } ],
+                "for": "7d", "until": "Order Completed", "public": true }),
+        ),
         ("/placements/side", json!({})),
         ("/offers/basket/schedule", weekly),
         ("/offers/basket/coolDown", json!("2w")),
@@ -97,6 +105,7 @@ fn schema_and_compiler_agree_on_what_is_bad() {
         let window = json!({ "days": ["mon"], "from": from, "until": until });
         json!({ "weekly": [window] })
     };
+    let steps = |steps: &Value| json!({ "sequence": steps });
     for (pointer, value) in [
         ("/format", json!(2)),
         ("/experiment", json!({})),
@@ -133,6 +142,13 @@ fn schema_and_compiler_agree_on_what_is_bad() {
         ("/computed/x", json!({ "sum": "A" })),
         ("/computed/x", json!({ "count": "A", "window": "0d" })),
         ("/computed/x", json!({ "count": "A", "type": "int" })),
+        ("/computed/x", steps(&json!([{ "event": "A" }]))),
+        ("/computed/x", steps(&json!([{ "event": "A", "within": "1h" }, { "event": "B" }]))),
+        ("/computed/x", steps(&json!([{ "event": "A" }, { "absent": "B" }]))),
+        ("/computed/x", steps(&json!([{ "event": "A" }, { "event": "B", "absent": "B" }]))),
+        ("/computed/x", steps(&json!([{ "event": "A", "where": {} }, { "event": "B" }]))),
+        ("/computed/x", steps(&json!([{ "event": "A", "where": { "p": [1] } }, { "event": "B" }]))),
+        ("/computed/x", json!({ "count": "A", "until": "B" })),
         ("/audiences/x", json!("profile.tier == 'gold'")),
         ("/audiences/Gold", json!({ "when": "true" })),
         ("/placements/hero-2", json!({ "where": "edge" })),

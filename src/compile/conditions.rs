@@ -66,6 +66,7 @@ fn declare(vocabulary: &Vocabulary) -> (Schema, Slots) {
                 kind_of(one.value)
             }
             ComputedKind::Recency => Kind::Duration,
+            ComputedKind::Sequence => Kind::Bool,
         };
         slots.computed.push(ComputedDecl {
             name: name.clone(),
@@ -75,6 +76,7 @@ fn declare(vocabulary: &Vocabulary) -> (Schema, Slots) {
             window_ms: one.window_ms,
             public: one.public,
             slot: schema.field(&format!("profile.{name}"), kind),
+            sequence: one.sequence.clone(),
         });
     }
     for name in REQUEST_FIELDS {
@@ -220,6 +222,7 @@ impl<'a> Compiled<'a> {
                 window_ms: request.window_ms,
                 public: false,
                 slot: request.slot,
+                sequence: None,
             });
         }
     }

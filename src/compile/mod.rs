@@ -19,6 +19,7 @@ mod names;
 mod offers;
 mod reader;
 mod schedule;
+mod sequences;
 mod settings;
 mod source;
 mod traits;

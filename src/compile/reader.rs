@@ -236,6 +236,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A text, a number, true or false. Notes `wrong_type`, `out_of_range`.
+    pub fn scalar(&mut self, node: &Node<'a>) -> Option<crate::rule::Value> {
+        use crate::rule::Value as Scalar;
+        match node.value {
+            Value::StringLit(literal) => Some(Scalar::String(literal.value.to_string())),
+            Value::BooleanLit(literal) => Some(Scalar::Bool(literal.value)),
+            Value::NumberLit(literal) => {
+                let double = || literal.value.parse::<f64>().ok().filter(|n| n.is_finite());
+                let number = match literal.value.parse::<i64>() {
+                    Ok(int) => Some(Scalar::Int(int)),
+                    Err(_) => double().map(Scalar::Double),
+                };
+                if number.is_none() {
+                    let message = format!("{} is larger than any number", node.word());
+                    self.note(node, "out_of_range", message);
+                }
+                number
+            }
+            _ => {
+                self.wrong_type(node, "a text, a number, true or false");
+                None
+            }
+        }
+    }
+
     /// A whole number within bounds. Notes `wrong_type`, `not_whole`, `out_of_range`.
     pub fn whole(&mut self, node: &Node<'a>, bounds: RangeInclusive<i64>) -> Option<i64> {
         let Value::NumberLit(literal) = node.value else {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::names;
 use super::reader::{Fields, Node, Reader};
+use super::sequences;
 use crate::limits;
+use crate::profile::Sequence;
 use crate::workspace::{ComputedKind, TraitKind};
 
 /// A trait as it was declared.
@@ -24,6 +26,32 @@ pub(super) struct Computed {
     pub public: bool,
     /// What conditions see of a value of the property.
     pub value: TraitKind,
+    /// The steps of a sequence.
+    pub sequence: Option<Sequence>,
+}
+
+/// Properties of events with their types, by the event's name.
+pub(super) type Events = BTreeMap<String, BTreeMap<String, TraitKind>>;
+
+impl Computed {
+    /// Declares the events and properties that it reads, in a workspace that does not list any.
+    fn declare(&self, events: &mut Events) {
+        if self.sequence.is_none() {
+            let properties = events.entry(self.event.clone()).or_default();
+            if !self.property.is_empty() {
+                properties.entry(self.property.clone()).or_insert(self.value);
+            }
+        }
+        for step in self.sequence.iter().flat_map(|sequence| &sequence.steps) {
+            let properties = events.entry(step.event.clone()).or_default();
+            if let Some(value) = &step.equals {
+                properties.entry(step.property.clone()).or_insert(sequences::kind_of(value));
+            }
+        }
+        if let Some(event) = self.sequence.as_ref().and_then(|one| one.until.as_ref()) {
+            events.entry(event.clone()).or_default();
+        }
+    }
 }
 
 /// All of them by name; a name is one or the other.
@@ -31,14 +59,19 @@ pub(super) struct Computed {
 pub(super) struct Vocabulary {
     pub traits: BTreeMap<String, Declared>,
     pub computed: BTreeMap<String, Computed>,
-    /// Properties of events, by the event's name.
-    pub events: BTreeMap<String, BTreeMap<String, TraitKind>>,
+    /// Properties of events.
+    pub events: Events,
 }
 
 impl Vocabulary {
     /// Every name that may follow `profile.`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.traits.keys().chain(self.computed.keys()).map(String::as_str)
+    }
+
+    /// The events that may be named, where the workspace lists them.
+    fn events_known(&self, closed: bool) -> Option<&Events> {
+        closed.then_some(&self.events)
     }
 
     /// Whether a page may read it; None where it was not declared.
@@ -137,10 +170,7 @@ fn read_computed<'a>(
         }
         let Some(computed) = read_one(reader, &entry.node, vocabulary, closed) else { continue };
         if !closed {
-            let properties = vocabulary.events.entry(computed.event.clone()).or_default();
-            if !computed.property.is_empty() {
-                properties.entry(computed.property.clone()).or_insert(computed.value);
-            }
+            computed.declare(&mut vocabulary.events);
         }
         if named {
             vocabulary.computed.insert(entry.name.to_owned(), computed);
@@ -148,9 +178,9 @@ fn read_computed<'a>(
     }
 }
 
-const COMPUTED_FIELDS: [&str; 13] = [
+const COMPUTED_FIELDS: [&str; 16] = [
     "count", "sum", "min", "max", "first", "last", "distinct", "streak", "recency", "property",
-    "window", "type", "public",
+    "window", "type", "public", "sequence", "for", "until",
 ];
 
 const WAYS: [(&str, ComputedKind); 9] = [
@@ -172,10 +202,14 @@ fn read_one<'a>(
     closed: bool,
 ) -> Option<Computed> {
     let fields = reader.fields(node, &COMPUTED_FIELDS)?;
+    if let Some(steps) = fields.get("sequence") {
+        return sequences::read(reader, &fields, steps, vocabulary.events_known(closed));
+    }
     let mut ways = WAYS.iter().filter_map(|(word, kind)| Some((*word, *kind, fields.get(word)?)));
     let (Some((word, kind, event_node)), None) = (ways.next(), ways.next()) else {
         let message = "a computed trait has one of `count`, `sum`, `min`, `max`, `first`, \
-                       `last`, `distinct`, `streak` and `recency`, which names the event";
+                       `last`, `distinct`, `streak` and `recency`, which names the event, or \
+                       `sequence`, which lists steps";
         reader.note(node, "bad_computed", message);
         return None;
     };
@@ -207,6 +241,11 @@ fn read_one<'a>(
         let message = format!("`{word}` takes numbers, and this property holds none");
         reader.note(node, "wrong_type", message);
     }
+    for name in ["for", "until"] {
+        if let Some(node) = fields.get(name) {
+            reader.note(node, "bad_computed", format!("`{name}` belongs to a `sequence`"));
+        }
+    }
     let window_ms = fields.get("window").and_then(|node| names::duration_ms(reader, node));
     let public = fields.get("public").and_then(|node| reader.bool(node)).unwrap_or(false);
     Some(Computed {
@@ -216,6 +255,7 @@ fn read_one<'a>(
         window_ms,
         public,
         value: value.unwrap_or(TraitKind::Double),
+        sequence: None,
     })
 }
 

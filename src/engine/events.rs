@@ -187,8 +187,9 @@ pub(crate) fn count(
     let mut metrics: Vec<&str> = workspace
         .computed
         .iter()
-        .filter(|decl| decl.event == name)
-        .map(|decl| decl.property.as_str())
+        .flat_map(|decl| decl.metrics())
+        .filter(|(event, _)| *event == name)
+        .map(|(_, property)| property)
         .collect();
     metrics.sort_unstable();
     metrics.dedup();

@@ -147,6 +147,11 @@ impl Series {
         self.entries.iter().skip(start)
     }
 
+    /// The entries up to a time, oldest first.
+    pub fn entries(&self, to: Timestamp) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().take_while(move |entry| entry.time <= to)
+    }
+
     /// The aggregate of a window that starts after `from`; None is ever. Exact as long as the
     /// window holds at most `limits::SERIES_ENTRIES` entries.
     pub fn aggregate(&self, from: Option<Timestamp>, to: Timestamp) -> Aggregate {

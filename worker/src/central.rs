@@ -33,7 +33,8 @@ pub async fn hydrate(
     let mut metrics: Vec<(String, String)> = workspace
         .computed
         .iter()
-        .map(|computed| (computed.event.clone(), computed.property.clone()))
+        .flat_map(|computed| computed.metrics())
+        .map(|(event, property)| (event.to_owned(), property.to_owned()))
         .collect();
     metrics.sort_unstable();
     metrics.dedup();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consent::{Permit, Personalise, PurposeSet};
+use crate::consent::{Permit, Personalise, Profiling, PurposeSet};
 use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
 use crate::offer::{Assurance, Contacts, FieldKind, Offer};
@@ -197,6 +197,20 @@ pub fn set_fields<'r>(
     }
 }
 
+/// The facts that audiences are counted by: the profile and the time, without a request. Nothing is
+/// chosen from them, so the permit to profile is enough.
+pub fn counted_facts(
+    workspace: &Workspace,
+    _permit: Permit<'_, Profiling>,
+    profile: &Profile,
+    now: Timestamp,
+) -> Facts {
+    let mut facts = Facts::new(&workspace.rules);
+    facts.set_now(&workspace.rules, now.0);
+    set_known(&mut facts, workspace, profile, now);
+    facts
+}
+
 /// Sets what the profile says.
 pub fn set_profile(
     facts: &mut Facts,
@@ -205,6 +219,10 @@ pub fn set_profile(
     profile: &Profile,
     now: Timestamp,
 ) {
+    set_known(facts, workspace, profile, now);
+}
+
+fn set_known(facts: &mut Facts, workspace: &Workspace, profile: &Profile, now: Timestamp) {
     let rules = &workspace.rules;
     for decl in &workspace.traits {
         if let Some(value) = profile.traits.get(&decl.name).and_then(|known| known.value.as_ref()) {

@@ -29,6 +29,18 @@ pub enum EventKind {
     Alias,
 }
 
+impl EventKind {
+    /// The name under which computed traits find an event of this kind; None where none does.
+    pub fn metric_name(self, name: &str) -> Option<&str> {
+        match self {
+            Self::Track => Some(name),
+            Self::Page => Some("Page Viewed"),
+            Self::Screen => Some("Screen Viewed"),
+            Self::Identify | Self::Group | Self::Alias => None,
+        }
+    }
+}
+
 /// One accepted event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

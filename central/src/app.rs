@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use selvedge::identity::TenantKey;
 use selvedge::time::Timestamp;
 use sha2::Sha256;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -23,6 +23,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Rung after a commit that the edge should hear of.
     pub(crate) changed: Notify,
+    /// Held by who counts audiences: one at a time, since each reads thousands of people.
+    pub(crate) counting: Mutex<()>,
     row_key: Vec<u8>,
 }
 
@@ -35,6 +37,7 @@ impl App {
             key: config.key.clone(),
             metrics: Metrics::default(),
             changed: Notify::new(),
+            counting: Mutex::new(()),
             row_key: config.row_key.clone(),
         }
     }

@@ -45,6 +45,21 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| json::syntax(&error).into())
 }
 
+/// A JSON body as its text, for what reads it with places. Errors: `bad_content_type`,
+/// `body_too_large`, `body_broken`, `not_utf8`.
+pub(crate) async fn read_text(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<String, Failure> {
+    if media_type(headers) != "application/json" {
+        return Err(wrong_type("application/json"));
+    }
+    let bytes = read(body, limit).await?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "not_utf8", "no UTF-8 text", "body"))
+}
+
 async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -4,7 +4,9 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use selvedge::compile::Mistake;
 use selvedge::error::Error;
+use serde::Serialize;
 
 use crate::storage;
 
@@ -12,7 +14,16 @@ use crate::storage;
 #[derive(Debug)]
 pub struct Failure {
     status: StatusCode,
+    body: Said,
+}
+
+#[derive(Debug, Serialize)]
+struct Said {
+    #[serde(flatten)]
     error: Error,
+    /// Of a workspace, each with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mistakes: Vec<Mistake>,
 }
 
 impl Failure {
@@ -23,7 +34,18 @@ impl Failure {
         message: impl Into<String>,
         place: impl Into<String>,
     ) -> Self {
-        Self { status, error: Error::new(code, message, place) }
+        let error = Error::new(code, message, place);
+        Self { status, body: Said { error, mistakes: Vec::new() } }
+    }
+
+    /// A workspace that cannot be compiled, as the edge refuses it.
+    pub fn bad_workspace(mistakes: Vec<Mistake>) -> Self {
+        let message = match mistakes.len() {
+            1 => "the workspace has a mistake".to_owned(),
+            count => format!("the workspace has {count} mistakes"),
+        };
+        let failure = Self::new(StatusCode::BAD_REQUEST, "bad_workspace", message, "");
+        Self { body: Said { mistakes, ..failure.body }, ..failure }
     }
 
     /// Nothing is known under this name.
@@ -40,7 +62,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error }
+        Self { status: StatusCode::BAD_REQUEST, body: Said { error, mistakes: Vec::new() } }
     }
 }
 
@@ -58,7 +80,7 @@ impl From<storage::Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.error)).into_response();
+        let mut response = (self.status, Json(self.body)).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -4,10 +4,11 @@
 //!
 //! Map: `routes` is every path; `import` reads files; `sync` speaks with the edge; `push` calls it;
 //! `people` reads and exports; `erasure` erases; `budgets` and `experiments` count and judge what
-//! the edge declares; `storage` is the database.
+//! the edge declares; `audiences` counts who is in them; `storage` is the database.
 #![warn(missing_docs)]
 
 mod app;
+mod audiences;
 mod body;
 mod budgets;
 pub mod config;

@@ -17,11 +17,11 @@ use selvedge::limits;
 use selvedge::wire::{Changes, Declare, Erase, Hydrate, Push, PushAnswer};
 
 use crate::app::App;
-use crate::body::read_json;
+use crate::body::{read_json, read_text};
 use crate::failure::Failure;
 use crate::import::Report;
 use crate::people::WhomBody;
-use crate::{budgets, erasure, experiments, import, people, sync};
+use crate::{audiences, budgets, erasure, experiments, import, people, sync};
 
 type Shared = State<Arc<App>>;
 
@@ -49,6 +49,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/erasures", post(erase))
         .route("/v1/erasures/{id}", get(erasure_status))
         .route("/v1/erasures/{id}/receipts", get(erasure_proof))
+        .route("/v1/audiences", post(audience_sizes))
         .route("/v1/experiments", get(experiments_view))
         .route("/v1/budgets", get(budgets_view))
         .route("/sync/v1/push", post(push))
@@ -153,6 +154,17 @@ async fn erasure_status(
     Part(id): Part,
 ) -> Result<Json<erasure::Erasure>, Failure> {
     erasure::status(&app, &id).await.map(Json)
+}
+
+async fn audience_sizes(
+    State(app): Shared,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<audiences::Answer>, Failure> {
+    let asked = audiences::Asked::parse(uri.query().unwrap_or_default())?;
+    let source = read_text(&headers, body, limits::WORKSPACE_BYTES).await?;
+    audiences::count(&app, &asked, source).await.map(Json)
 }
 
 async fn experiments_view(State(app): Shared) -> Result<Json<experiments::Answer>, Failure> {

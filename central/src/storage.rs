@@ -162,6 +162,25 @@ pub struct CountRow {
     pub last: Timestamp,
 }
 
+/// What computed traits read of an event.
+#[derive(Clone, Debug)]
+pub struct OccurrenceRow {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The event's name.
+    pub name: String,
+    /// When it happened.
+    pub time: Timestamp,
+    /// What it is deduplicated by.
+    pub key: EventKey,
+    /// The call that it came as, in snake_case.
+    pub kind: String,
+    /// When it was accepted.
+    pub accepted: Timestamp,
+    /// Its scalar properties.
+    pub properties: BTreeMap<String, Value>,
+}
+
 /// What kind of change waits for the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
@@ -332,6 +351,15 @@ pub trait Snapshot: Send {
         after: Option<&ProfileName>,
         limit: u32,
     ) -> Result<Vec<ProfileName>>;
+    /// How many people are known.
+    async fn people(&mut self) -> Result<u64>;
+    /// A page of all people, by name. Names are keyed hashes, so the first of them are a random
+    /// sample of all.
+    async fn people_page(
+        &mut self,
+        after: Option<&ProfileName>,
+        limit: u32,
+    ) -> Result<Vec<ProfileName>>;
     /// A person's traits, by name.
     async fn traits(&mut self, person: &ProfileName) -> Result<Vec<TraitRow>>;
     /// Every link of a person, in the order of the facts.
@@ -359,6 +387,16 @@ pub trait Snapshot: Send {
         after: Option<(Timestamp, EventKey)>,
         limit: u32,
     ) -> Result<Vec<(Timestamp, EventKey, BTreeMap<String, Value>)>>;
+    /// A page of an owner's events that have one of these names or kinds, by origin, name, time and
+    /// key.
+    async fn occurrences(
+        &mut self,
+        owner: &ProfileName,
+        named: &BTreeSet<String>,
+        kinds: &BTreeSet<String>,
+        after: Option<&OccurrenceRow>,
+        limit: u32,
+    ) -> Result<Vec<OccurrenceRow>>;
     /// The metrics that the edge asked for.
     async fn metrics(&mut self) -> Result<BTreeSet<(String, String)>>;
     /// A page of the feed, by cursor.

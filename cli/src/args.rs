@@ -78,6 +78,20 @@ pub enum Command {
         #[command(flatten)]
         central: Central,
     },
+    /// Say how many people of the central store are in each audience of a workspace
+    Audiences {
+        /// The workspace's source; it need not be published
+        workspace: PathBuf,
+        /// How many people to look at, at most; absent leaves it to the central store (10,000)
+        #[arg(long, value_name = "PEOPLE")]
+        sample: Option<u64>,
+        /// Where those are taken to be who never chose: `DE`, `US-CA`; absent is unknown, which
+        /// leaves them out
+        #[arg(long)]
+        region: Option<String>,
+        #[command(flatten)]
+        central: Central,
+    },
     /// Print everything that the central store holds of a person
     Export {
         /// The customer's id

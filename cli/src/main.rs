@@ -6,6 +6,7 @@
 //! 2 the command was not understood; 3 `diff` found decisions that change.
 
 mod args;
+mod audiences;
 mod changes;
 mod check;
 mod consent;
@@ -58,6 +59,9 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
             publish::run(&workspace, &edge, login_key.as_deref(), json)
         }
         Command::Import { source, file, central } => import::run(&source, &file, &central, json),
+        Command::Audiences { workspace, sample, region, central } => {
+            audiences::run(&workspace, sample, region.as_deref(), &central, json)
+        }
         Command::Export { customer_id, central } => people::export(&customer_id, &central),
         Command::Erase { customer_id, yes, central } => {
             people::erase(&customer_id, yes, &central, json)

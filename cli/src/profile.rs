@@ -159,15 +159,10 @@ fn bad_time(place: &str) -> Problem {
 }
 
 fn region(text: &str) -> Outcome<Region> {
-    let (country, subdivision) = text.split_once('-').unwrap_or((text, ""));
-    let region = Region::new(country, subdivision);
-    let same = region.country.eq_ignore_ascii_case(country)
-        && region.subdivision.eq_ignore_ascii_case(subdivision);
-    if same {
-        return Ok(region);
-    }
-    let message = format!("`{text}` is no region: write `DE`, or `US-CA`");
-    Err(Problem::new("bad_region", message).at("region"))
+    Region::parse(text).ok_or_else(|| {
+        let message = format!("`{text}` is no region: write `DE`, or `US-CA`");
+        Problem::new("bad_region", message).at("region")
+    })
 }
 
 /// The events as the edge reads Segment's calls; without `type` they are `track` calls.

@@ -467,3 +467,38 @@ fn receipts_are_verified_and_the_first_broken_link_is_named() {
     let (code, _, err) = verify("none.ndjson", &[String::from("{}")]);
     assert!(code == 1 && !err.contains("panicked"), "{err}");
 }
+
+#[test]
+fn audiences_shows_sizes_with_their_bounds() {
+    let estimate = r#"{"workspace":"0123456789abcdef","asOf":"2026-11-26T12:00:00.000Z",
+        "people":120000,"sampled":10000,"exact":false,"confidence":0.95,
+        "consent":{"allowed":9000,"denied":500,"silent":500},
+        "audiences":[{"audience":"gold","size":12360,"low":11630,"high":13130},
+            {"audience":"near","size":null,"low":null,"high":null,"reads":["request.country"]}]}"#;
+    let (url, served) = server(200, estimate);
+    let mut command = selvedge();
+    command.env("SELVEDGE_CENTRAL", &url).env("SELVEDGE_CENTRAL_KEY", "ck_1");
+    command.arg("audiences").arg(shop()).args(["--sample", "10000", "--region", "US-CA"]);
+    let (code, out, err) = run(&mut command);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "workspace 0123456789abcdef, 120000 people at 2026-11-26T12:00:00.000Z\n\
+         estimated from 10000 people; each range holds with 95 % confidence\n\
+         not counted: 5.0 % who do not allow profiling, 5.0 % who were never asked\n\n\
+         gold   12360   10.3 %  11630 to 13130\n\
+         near  depends on the visit: it reads request.country\n"
+    );
+    let (head, body) = served.join().unwrap();
+    assert!(head.starts_with("POST /v1/audiences?sample=10000&region=US-CA HTTP/1.1"), "{head}");
+    assert!(head.to_lowercase().contains("authorization: bearer ck_1"), "{head}");
+    assert_eq!(body, fs::read(shop()).unwrap());
+
+    let server = ["--central", "http://127.0.0.1:9", "--key", "k"];
+    let (code, _, err) =
+        run(selvedge().arg("audiences").arg(shop()).args(["--region", "Ohio"]).args(server));
+    assert!(code == 2 && err.contains("`--region Ohio` is no region"), "{err}");
+    let bad = file("no_audience.json", r#"{ "format": 1, "languages": ["en"], "audience": {} }"#);
+    let (code, _, err) = run(selvedge().arg("audiences").arg(&bad).args(server));
+    assert!(code == 1 && err.contains("did you mean `audiences`?"), "{err}");
+}

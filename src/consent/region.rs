@@ -121,6 +121,15 @@ impl Region {
         }
     }
 
+    /// `DE` or `US-CA`; empty is unknown. None of a text that is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (country, subdivision) = text.split_once('-').unwrap_or((text, ""));
+        let region = Self::new(country, subdivision);
+        let same = region.country.eq_ignore_ascii_case(country)
+            && region.subdivision.eq_ignore_ascii_case(subdivision);
+        same.then_some(region)
+    }
+
     /// The regime here: the workspace's line for the subdivision, then for the country, then what
     /// [`BUILT_IN`] says. Pages decide by this too and must not carry the table's texts; a test
     /// holds the two together.

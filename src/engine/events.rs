@@ -29,16 +29,6 @@ fn contact(event: &Event) -> Option<Contact> {
     }
 }
 
-/// The name under which metrics find an event.
-fn metric_name(event: &Event) -> Option<&str> {
-    match event.kind {
-        EventKind::Track => Some(&event.name),
-        EventKind::Page => Some("Page Viewed"),
-        EventKind::Screen => Some("Screen Viewed"),
-        EventKind::Identify | EventKind::Group | EventKind::Alias => None,
-    }
-}
-
 pub(super) fn take(
     state: &mut State,
     turn: &mut Turn<'_>,
@@ -183,7 +173,7 @@ pub(crate) fn count(
     key: EventKey,
     node: &str,
 ) {
-    let Some(name) = metric_name(event) else { return };
+    let Some(name) = event.kind.metric_name(&event.name) else { return };
     let mut metrics: Vec<&str> = workspace
         .computed
         .iter()

@@ -2,13 +2,14 @@
 // the page reaches the store, and an erasure reaches both.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Browser, KEYS, publish, startEdge, TENANT, until } from "./edge.mjs";
+import { promisify } from "node:util";
+import { Browser, KEYS, publish, startEdge, TENANT, until, WORKSPACE } from "./edge.mjs";
 
 const PROGRAMS = process.env.SELVEDGE_BIN ?? "target/debug/";
 let edge;
@@ -137,4 +138,26 @@ test("an erasure reaches the edge, and a late event brings nobody back", async (
   assert.deepEqual((await browser.track("Product Added")).json.dropped, { erased: 1 });
   assert.equal(await offer(browser), "welcome");
   assert.equal(await person("C-4"), null);
+});
+
+test("the command counts whom the edge puts into an audience, and nobody who said no", async () => {
+  const file = join(folder, "workspace.json");
+  await writeFile(file, WORKSPACE);
+  const size = async () => {
+    const words = ["audiences", file, "--json", "--central", url, "--key", KEYS.central];
+    const { stdout } = await promisify(execFile)(join(PROGRAMS, "selvedge"), words);
+    const answer = JSON.parse(stdout);
+    assert.equal(answer.exact, true);
+    return answer.audiences.find((one) => one.audience === "wants_to_cancel").size;
+  };
+  await say("C-5", { first_name: "Eve", cancel_intent: true });
+  const before = await size();
+  const browser = new Browser(edge);
+  await browser.allowAll();
+  await browser.login("C-5");
+  assert.equal(await offer(browser), "extension");
+  await until(async () => (await size()) === before + 1, "she is counted");
+  await browser.consent({ profile: false });
+  assert.equal(await offer(browser), "welcome");
+  await until(async () => (await size()) === before, "she is not counted any more");
 });

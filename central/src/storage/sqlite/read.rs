@@ -13,8 +13,8 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteTransaction;
 use super::rows::{self, json, signed, unsigned};
 use crate::storage::{
-    ChangeRow, CountRow, Counter, Document, ErasureRow, EventRow, ExposedRow, LinkRow, PersonRow,
-    ReceiptRow, Result, Snapshot, StubRow, TraitRow,
+    ChangeRow, CountRow, Counter, Document, ErasureRow, EventRow, ExposedRow, LinkRow,
+    OccurrenceRow, PersonRow, ReceiptRow, Result, Snapshot, StubRow, TraitRow,
 };
 
 fn all<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -100,6 +100,30 @@ impl Snapshot for SqliteTransaction {
         let rows = sqlx::query(
             "SELECT person FROM people WHERE tenant = ? AND active = 1 AND person > ? \
              ORDER BY person LIMIT ?",
+        )
+        .bind(&self.tenant)
+        .bind(after.map_or("", ProfileName::as_str))
+        .bind(limit)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        rows.iter().map(|row| rows::name(row, "person")).collect()
+    }
+
+    async fn people(&mut self) -> Result<u64> {
+        let row = sqlx::query("SELECT count(*) AS count FROM people WHERE tenant = ?")
+            .bind(&self.tenant)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        rows::number(&row, "count")
+    }
+
+    async fn people_page(
+        &mut self,
+        after: Option<&ProfileName>,
+        limit: u32,
+    ) -> Result<Vec<ProfileName>> {
+        let rows = sqlx::query(
+            "SELECT person FROM people WHERE tenant = ? AND person > ? ORDER BY person LIMIT ?",
         )
         .bind(&self.tenant)
         .bind(after.map_or("", ProfileName::as_str))
@@ -231,6 +255,37 @@ impl Snapshot for SqliteTransaction {
         rows.iter()
             .map(|row| Ok((rows::time(row, "time")?, rows::key(row)?, rows::properties(row)?)))
             .collect()
+    }
+
+    async fn occurrences(
+        &mut self,
+        owner: &ProfileName,
+        named: &BTreeSet<String>,
+        kinds: &BTreeSet<String>,
+        after: Option<&OccurrenceRow>,
+        limit: u32,
+    ) -> Result<Vec<OccurrenceRow>> {
+        let (origin, name) = after.map_or(("", ""), |last| (last.origin.word(), &last.name));
+        let (time, key) = after.map_or((i64::MIN, &[][..]), |last| (last.time.0, &last.key.0[..]));
+        let rows = sqlx::query(
+            "SELECT origin, name, time, key, kind, accepted, properties FROM events \
+             WHERE tenant = ? AND owner = ? AND (origin, name, time, key) > (?, ?, ?, ?) \
+             AND (name IN (SELECT value FROM json_each(?)) \
+             OR kind IN (SELECT value FROM json_each(?))) \
+             ORDER BY origin, name, time, key LIMIT ?",
+        )
+        .bind(&self.tenant)
+        .bind(owner.as_str())
+        .bind(origin)
+        .bind(name)
+        .bind(time)
+        .bind(key)
+        .bind(json(named)?)
+        .bind(json(kinds)?)
+        .bind(limit)
+        .fetch_all(&mut *self.tx)
+        .await?;
+        all(&rows, rows::occurrence_row)
     }
 
     async fn metrics(&mut self) -> Result<BTreeSet<(String, String)>> {

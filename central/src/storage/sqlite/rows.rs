@@ -11,8 +11,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::storage::{
-    ChangeKind, ChangeRow, CountRow, ErasureRow, Error, EventRow, LinkRow, Origin, ReceiptRow,
-    Result, StubRow, TraitRow,
+    ChangeKind, ChangeRow, CountRow, ErasureRow, Error, EventRow, LinkRow, OccurrenceRow, Origin,
+    ReceiptRow, Result, StubRow, TraitRow,
 };
 
 /// A number for SQLite, whose integers are signed.
@@ -80,13 +80,29 @@ pub(super) fn trait_row(row: &SqliteRow) -> Result<TraitRow> {
     })
 }
 
+fn origin(row: &SqliteRow) -> Result<Origin> {
+    Ok(match row.try_get("origin")? {
+        "edge" => Origin::Edge,
+        _ => Origin::Import,
+    })
+}
+
+pub(super) fn occurrence_row(row: &SqliteRow) -> Result<OccurrenceRow> {
+    Ok(OccurrenceRow {
+        origin: origin(row)?,
+        name: row.try_get("name")?,
+        time: time(row, "time")?,
+        key: key(row)?,
+        kind: row.try_get("kind")?,
+        accepted: time(row, "accepted")?,
+        properties: properties(row)?,
+    })
+}
+
 pub(super) fn event_row(row: &SqliteRow) -> Result<EventRow> {
     let device: Option<&str> = row.try_get("device")?;
     Ok(EventRow {
-        origin: match row.try_get("origin")? {
-            "edge" => Origin::Edge,
-            _ => Origin::Import,
-        },
+        origin: origin(row)?,
         key: key(row)?,
         id: row.try_get("id")?,
         owner: name(row, "owner")?,

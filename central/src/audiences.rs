@@ -212,8 +212,8 @@ impl Plan {
         });
         let tallies = tallies.collect();
         let mut metrics: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for decl in &workspace.computed {
-            metrics.entry(decl.event.clone()).or_default().insert(decl.property.clone());
+        for (event, property) in workspace.computed.iter().flat_map(|decl| decl.metrics()) {
+            metrics.entry(event.to_owned()).or_default().insert(property.to_owned());
         }
         let kinds = [EventKind::Page, EventKind::Screen]
             .into_iter()

@@ -26,7 +26,10 @@ const WORKSPACE: &str = r#"{
     "orders": { "count": "Order Completed" },
     "spent": { "sum": "Order Completed", "property": "total" },
     "pages": { "count": "Page Viewed", "window": "30d" },
-    "views": { "count": "Product Viewed" }
+    "views": { "count": "Product Viewed" },
+    "left": { "sequence": [
+      { "event": "Product Viewed" }, { "absent": "Order Completed", "within": "30m" }
+    ] }
   },
   "audiences": {
     "everybody": { "when": "true" },
@@ -34,6 +37,7 @@ const WORKSPACE: &str = r#"{
     "buyers": { "when": "profile.orders >= 2" },
     "big": { "when": "inAudience('gold') && profile.spent > 50.0" },
     "browsers": { "when": "profile.pages >= 1 || profile.views >= 1" },
+    "hesitant": { "when": "profile.left" },
     "german": { "when": "inAudience('gold') && request.country == 'DE'" }
   },
   "placements": { "hero": { "where": "edge" } },
@@ -83,7 +87,11 @@ async fn only_people_who_allow_profiling_are_counted_and_erased_ones_never() {
     let wanted = |count: u64| {
         let of = ["big", "buyers", "everybody", "gold"].map(|name| (name.into(), Some(count)));
         let mut all = BTreeMap::from(of);
-        all.extend([("browsers".into(), Some(0)), ("german".into(), None)]);
+        all.extend([
+            ("browsers".into(), Some(0)),
+            ("hesitant".into(), Some(0)),
+            ("german".into(), None),
+        ]);
         all
     };
     assert_eq!(found, wanted(2), "{answer}");
@@ -220,7 +228,7 @@ async fn an_audience_has_as_many_people_as_the_edge_puts_into_it() {
     let found: BTreeMap<String, u64> =
         found.into_iter().filter_map(|(name, size)| Some((name, size?))).collect();
     assert_eq!(found, wanted, "{answer}");
-    assert!(wanted.len() == 5 && wanted.values().all(|size| *size > 0), "{wanted:?}");
+    assert!(wanted.len() == 6 && wanted.values().all(|size| *size > 0), "{wanted:?}");
     assert_eq!((wanted["everybody"], wanted["gold"]), (32, 11));
 }
 
@@ -283,7 +291,7 @@ async fn what_cannot_be_counted_is_refused_with_a_code() {
         (&mistake["code"], &mistake["suggestion"]),
         (&json!("unknown_trait"), &json!("tier"))
     );
-    assert_eq!((&mistake["line"], &mistake["path"]), (&json!(13), &json!("audiences.gold.when")));
+    assert_eq!((&mistake["line"], &mistake["path"]), (&json!(16), &json!("audiences.gold.when")));
     let answer = store.post("/v1/audiences", "text/plain", WORKSPACE).await;
     assert_eq!(answer.code(), "bad_content_type");
     let answer = store.post("/v1/audiences", MEDIA, vec![b'{', 0xff]).await;

@@ -363,7 +363,7 @@ fn a_slip_is_told_at_its_place_with_what_was_meant() {
         (
             "profile.age / 0 > 1 && 1 / 0 > 1",
             "always_fails",
-            "1 / 0",
+            "profile.age / 0",
             "this always fails: it divides by zero",
         ),
         (

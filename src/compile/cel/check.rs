@@ -294,6 +294,11 @@ impl<'c> Checker<'c> {
             "/" => Op::Divide,
             _ => Op::Modulo,
         };
+        let by_zero = self.compiler.graph.as_literal(b.node) == Some(Literal::Int(0));
+        if by_zero && matches!(op, Op::Divide | Op::Modulo) {
+            // Whatever is divided.
+            return Typed { node: self.compiler.graph.fail(Code::DivideByZero), ty };
+        }
         Typed { node: self.compiler.graph.binary(op, a.node, b.node), ty }
     }
 

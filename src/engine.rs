@@ -23,8 +23,8 @@ use crate::wire::{Fact, FactRow};
 use crate::workspace::Workspace;
 
 pub use input::{
-    Body, Circumstances, ConsentView, DeviceView, Effect, Explained, Exported, Input, Login,
-    Output, Page, Placements, ProfileView, Reply, Speaker, State,
+    Body, Circumstances, ConsentView, DeviceView, Effect, Explained, Exported, FailedCondition,
+    Input, Login, Output, Page, Placements, ProfileView, Reply, Speaker, State,
 };
 
 /// Handles one input for one profile. Pure: the same arguments give the same bytes on every host.

@@ -1,6 +1,7 @@
 //! JSON for the hosts that speak it: values, times, and Segment's calls. It must never be part of a
 //! page, and never parse what was not bounded before.
 
+mod explained;
 mod segment;
 
 use crate::error::Error;

@@ -68,12 +68,14 @@ pub struct RuleId(pub u32);
 pub struct GroupId(pub u32);
 
 /// The conjunct that a condition fails at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// Where it stands in the source; None where the image was stripped of places.
     pub span: Option<Span>,
     /// What it came to.
     pub truth: Truth,
+    /// The slots that it reads, ascending.
+    pub reads: Vec<Slot>,
 }
 
 /// All conditions of a workspace, ready to run.
@@ -172,7 +174,9 @@ impl Rules {
             Some([offset, len, ..]) => Some(Span { offset: *offset, len: *len }),
             _ => None,
         };
-        Some(Failed { span, truth })
+        let node = self.conjuncts(rule.0).get(nth).copied();
+        let reads = self.slots_under(node.into_iter().collect()).into_iter().collect();
+        Some(Failed { span, truth, reads })
     }
 
     /// The same by its place among the rule's conjuncts.
@@ -257,9 +261,13 @@ impl Rules {
     /// The slots that a rule reads, with those of the audiences that it asks for.
     #[cfg(feature = "compile")]
     pub fn slots_of(&self, rule: RuleId) -> impl Iterator<Item = Slot> + use<> {
+        self.slots_under(self.conjuncts(rule.0).to_vec()).into_iter()
+    }
+
+    /// The slots that are read at these nodes and below.
+    fn slots_under(&self, mut open: Vec<u32>) -> std::collections::BTreeSet<Slot> {
         let mut slots = std::collections::BTreeSet::new();
         let mut seen = std::collections::BTreeSet::new();
-        let mut open = self.conjuncts(rule.0).to_vec();
         while let Some(place) = open.pop() {
             let Some(node) = self.image.node(place) else { continue };
             if !seen.insert(place) {
@@ -273,7 +281,7 @@ impl Rules {
             slots.extend(slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot))));
             open.extend(self.image.children(node));
         }
-        slots.into_iter()
+        slots
     }
 
     /// The same without the places of conjuncts in their sources: what a page gets.

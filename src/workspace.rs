@@ -11,6 +11,7 @@ use crate::consent::ConsentSettings;
 use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
+use crate::limits;
 use crate::offer::Offer;
 #[cfg(feature = "keys")]
 use crate::pack::put_bytes;
@@ -78,6 +79,24 @@ pub enum ComputedKind {
     Sequence,
 }
 
+impl ComputedKind {
+    /// The word for it in workspaces, and its function in conditions.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Last => "last",
+            Self::Recency => "recency",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::First => "first",
+            Self::Distinct => "distinct",
+            Self::Streak => "streak",
+            Self::Sequence => "sequence",
+        }
+    }
+}
+
 /// A computed trait, declared by name or implied by a condition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComputedDecl {
@@ -105,6 +124,22 @@ impl ComputedDecl {
         let own = (self.event.as_str(), self.property.as_str());
         let steps = self.sequence.iter().flat_map(Sequence::metrics);
         self.sequence.is_none().then_some(own).into_iter().chain(steps)
+    }
+
+    /// The call of CEL that it stands for.
+    fn call(&self) -> String {
+        let property = match self.property.as_str() {
+            "" => String::new(),
+            property => format!(", '{property}'"),
+        };
+        let units = [(limits::DAY, "days"), (limits::HOUR, "hours"), (1_000, "seconds")];
+        let window = self.window_ms.map(|ms| {
+            // A day is written as hours(24) as often as not, and reads the same.
+            let whole = units.into_iter().find(|(unit, _)| ms % unit == 0 && ms > *unit);
+            let (unit, name) = whole.unwrap_or((1, "milliseconds"));
+            format!(", {name}({})", ms / unit)
+        });
+        format!("{}('{}'{property}{})", self.kind.word(), self.event, window.unwrap_or_default())
     }
 }
 
@@ -524,6 +559,15 @@ impl Workspace {
     pub fn experiment_at(&self, name: &str) -> Option<u16> {
         let at = self.experiments.binary_search_by(|one| one.name.as_str().cmp(name)).ok()?;
         u16::try_from(at).ok()
+    }
+
+    /// How people call what a slot holds: `profile.tier`, or the call that implied it.
+    pub fn label(&self, slot: Slot) -> String {
+        let mut implied = self.computed.iter().filter(|decl| decl.name.is_empty());
+        match implied.find(|decl| decl.slot == slot) {
+            Some(decl) => decl.call(),
+            None => self.rules.path(slot).unwrap_or_default().to_owned(),
+        }
     }
 
     /// A declared trait by name.

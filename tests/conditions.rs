@@ -201,6 +201,8 @@ fn the_missing_slot_is_named() {
     let failed = rules.failed(rule, &facts, &mut scratch).unwrap();
     let span = failed.span.unwrap();
     assert_eq!((span.offset, span.len), (26, 23));
+    let read: Vec<_> = failed.reads.iter().map(|slot| rules.path(*slot)).collect();
+    assert_eq!(read, [Some("request.country")]);
     match failed.truth {
         Truth::Missing(slot) => assert_eq!(rules.path(slot), Some("request.country")),
         other => panic!("{other:?}"),

@@ -1,11 +1,13 @@
 //! `selvedge decide` and `selvedge explain`: for one profile, or for a file of many, one answer per
 //! line. It must never hold more than one profile of such a file in memory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use selvedge::compile;
 use selvedge::consent::Reason;
 use selvedge::decide::Decision;
 use selvedge::engine::{ConsentView, Explained, Page, Reply};
@@ -34,8 +36,11 @@ pub fn run(which: &Which, explain: bool, as_json: bool) -> Outcome<bool> {
         return Err(Problem::usage("there is one word too many: WORKSPACE and PROFILE are given"));
     };
     let overrides = Overrides::new(which.now.as_deref(), &which.request, clock())?;
-    let Some(workspace) = check::workspace(path, as_json)? else { return Ok(false) };
-    let job = Job { workspace: &workspace, named: &which.placement, overrides, explain };
+    let source = check::read(path)?;
+    let Some(workspace) = check::compiled(path, &source, as_json)? else { return Ok(false) };
+    let conditions = compile::written_conditions(&source);
+    let named = &which.placement;
+    let job = Job { workspace: &workspace, named, overrides, explain, conditions };
     match (profile, &which.profiles) {
         (Some(profile), None) => job.one(profile, as_json),
         (None, Some(profiles)) => job.many(profiles),
@@ -54,6 +59,8 @@ struct Job<'a> {
     named: &'a [String],
     overrides: Overrides,
     explain: bool,
+    /// As they were written, by the offer's key.
+    conditions: BTreeMap<String, String>,
 }
 
 impl Job<'_> {
@@ -68,14 +75,16 @@ impl Job<'_> {
         let (visitor, answer, notes) = self.answer(&bytes)?;
         let mut out = BufWriter::new(io::stdout().lock());
         if as_json {
-            writeln!(out, "{}", to_json(&visitor, &answer, &notes))?;
+            writeln!(out, "{}", self.to_json(&visitor, &answer, &notes))?;
         } else {
             for note in notes {
                 eprintln!("note: {note}");
             }
             match &answer {
                 Answer::Decided(page) => show::decisions(&mut out, &page.decisions)?,
-                Answer::Explained(explained) => show::explained(&mut out, explained)?,
+                Answer::Explained(explained) => {
+                    show::explained(&mut out, explained, &self.conditions)?
+                }
             }
         }
         out.flush()?;
@@ -95,7 +104,7 @@ impl Job<'_> {
             let answer = read.and_then(|()| self.answer(line.trim_ascii()));
             match answer {
                 Ok((visitor, answer, notes)) => {
-                    writeln!(out, "{}", to_json(&visitor, &answer, &notes))?;
+                    writeln!(out, "{}", self.to_json(&visitor, &answer, &notes))?;
                 }
                 Err(problem) => {
                     fine = false;
@@ -120,6 +129,43 @@ impl Job<'_> {
             .ok_or_else(|| Problem::new("no_answer", "the engine gave no decision"))?;
         Ok((visitor, answer, stage.notes))
     }
+
+    fn to_json(&self, visitor: &Visitor, answer: &Answer, notes: &[String]) -> Value {
+        let mut fields = Map::new();
+        if let Some(id) = &visitor.id {
+            fields.insert("id".to_owned(), json!(id));
+        }
+        match answer {
+            Answer::Decided(page) => {
+                fields.insert("decisions".to_owned(), decisions(&page.decisions));
+                fields.insert("assurance".to_owned(), json!(page.assurance));
+                fields.insert("consent".to_owned(), consent(&page.consent));
+                fields.insert("workspace".to_owned(), json!(page.workspace));
+            }
+            Answer::Explained(explained) => {
+                let known = &explained.profile;
+                let values = |values: &BTreeMap<String, _>| {
+                    let shown =
+                        values.iter().map(|(name, value)| (name.clone(), json::to_json(value)));
+                    Value::Object(shown.collect())
+                };
+                let profile = json!({
+                    "assurance": known.assurance,
+                    "traits": values(&known.traits),
+                    "computed": values(&known.computed),
+                    "audiences": known.audiences,
+                    "consent": consent(&known.consent),
+                });
+                fields.insert("profile".to_owned(), profile);
+                fields.insert("decisions".to_owned(), explained.decisions_json(&self.conditions));
+                fields.insert("workspace".to_owned(), json!(explained.workspace));
+            }
+        }
+        if !notes.is_empty() {
+            fields.insert("notes".to_owned(), json!(notes));
+        }
+        Value::Object(fields)
+    }
 }
 
 /// The edge's and the page's placements as one answer, by name.
@@ -135,48 +181,13 @@ fn joined(replies: Vec<Reply>) -> Option<Answer> {
             }
             (Some(Answer::Explained(mut all)), Reply::Explained(more)) => {
                 all.decisions.extend(more.decisions);
+                all.conditions.extend(more.conditions);
                 Answer::Explained(all)
             }
             _ => return None,
         });
     }
     answer
-}
-
-fn to_json(visitor: &Visitor, answer: &Answer, notes: &[String]) -> Value {
-    let mut fields = Map::new();
-    if let Some(id) = &visitor.id {
-        fields.insert("id".to_owned(), json!(id));
-    }
-    match answer {
-        Answer::Decided(page) => {
-            fields.insert("decisions".to_owned(), decisions(&page.decisions));
-            fields.insert("assurance".to_owned(), json!(page.assurance));
-            fields.insert("consent".to_owned(), consent(&page.consent));
-            fields.insert("workspace".to_owned(), json!(page.workspace));
-        }
-        Answer::Explained(explained) => {
-            let known = &explained.profile;
-            let values = |values: &std::collections::BTreeMap<String, _>| {
-                let shown = values.iter().map(|(name, value)| (name.clone(), json::to_json(value)));
-                Value::Object(shown.collect())
-            };
-            let profile = json!({
-                "assurance": known.assurance,
-                "traits": values(&known.traits),
-                "computed": values(&known.computed),
-                "audiences": known.audiences,
-                "consent": consent(&known.consent),
-            });
-            fields.insert("profile".to_owned(), profile);
-            fields.insert("decisions".to_owned(), decisions(&explained.decisions));
-            fields.insert("workspace".to_owned(), json!(explained.workspace));
-        }
-    }
-    if !notes.is_empty() {
-        fields.insert("notes".to_owned(), json!(notes));
-    }
-    Value::Object(fields)
 }
 
 fn decisions(decisions: &[Decision]) -> Value {

@@ -1,6 +1,7 @@
 //! Answers for people. It must never change what an answer says, and never let what it shows
 //! steer the terminal.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -100,7 +101,11 @@ pub fn consent(out: &mut dyn Write, view: &ConsentView) -> io::Result<()> {
 }
 
 /// What is known, what was decided, and why.
-pub fn explained(out: &mut dyn Write, explained: &Explained) -> io::Result<()> {
+pub fn explained(
+    out: &mut dyn Write,
+    explained: &Explained,
+    conditions: &BTreeMap<String, String>,
+) -> io::Result<()> {
     let known = &explained.profile;
     writeln!(out, "workspace {}, visitor {}", explained.workspace, known.assurance.word())?;
     writeln!(out, "\nconsent")?;
@@ -122,7 +127,8 @@ pub fn explained(out: &mut dyn Write, explained: &Explained) -> io::Result<()> {
         let width = decision.trace.iter().map(|one| one.offer.len()).max().unwrap_or(0);
         for one in &decision.trace {
             let mark = if one.code == "won" { '*' } else { ' ' };
-            writeln!(out, "{mark} {:width$}  {:18} {}", one.offer, one.code, one.sentence)?;
+            let sentence = plain(&explained.sentence(one, conditions));
+            writeln!(out, "{mark} {:width$}  {:18} {sentence}", one.offer, one.code)?;
         }
     }
     Ok(())

@@ -93,6 +93,17 @@ fn check_shows_every_mistake_with_its_line_and_a_caret() {
     );
     assert!(out.ends_with("2 mistakes\n"), "{out}");
 
+    // The whole of it, as a terminal shows it.
+    let column = "  \"audiences\": { \"gold\": { \"when\": \"".len();
+    let shown = format!(
+        "error[unknown_trait]: unknown trait `profile.tierr`, did you mean `tier`?\n \
+         --> {place}\n  |\n\
+         3 |   \"audiences\": {{ \"gold\": {{ \"when\": \"profile.tierr == 'gold'\" }} }},\n  \
+         | {}^^^^^\n\n",
+        " ".repeat(column + "profile.".len())
+    );
+    assert!(out.starts_with(&shown), "{out}\n---\n{shown}");
+
     let (code, out, _) = run(selvedge().args(["check", "--json"]).arg(&bad));
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &answer["ok"]), (1, &json!(false)));
@@ -203,6 +214,55 @@ fn explain_says_why_each_offer_lost() {
     assert_eq!(loyal["profile"]["computed"]["orders_ever"], 3);
     assert_eq!(loyal["profile"]["computed"]["spent_ever"], 31.5);
     assert_eq!(reason(&loyal, "tip_loyal"), "won");
+}
+
+#[test]
+fn explain_names_the_part_of_a_condition_that_failed_and_what_it_read() {
+    let workspace = file(
+        "parts.json",
+        r#"{ "format": 1, "languages": ["en"],
+  "traits": { "tier": { "type": "string" }, "city": { "type": "string" } },
+  "computed": { "orders": { "count": "Order Completed" } },
+  "audiences": { "gold": { "when": "profile.tier == 'gold'" } },
+  "placements": { "hero": { "where": "edge" } },
+  "offers": {
+    "near": { "placements": ["hero"], "content": { "en": { "headline": "x" } },
+      "when": "count('Order Completed', days(30)) >= 0 \u0026\u0026 inAudience('gold')" },
+    "far": { "placements": ["hero"], "content": { "en": { "headline": "x" } },
+      "when": "profile.tier != 'gold' && profile.city.startsWith('B')" },
+    "loyal": { "placements": ["hero"], "content": { "en": { "headline": "x" } },
+      "when": "count('Order Completed', days(30)) > 1" },
+    "any": { "placements": ["hero"], "purpose": null,
+      "content": { "en": { "headline": "x" } } } } }"#,
+    );
+    let profile = file(
+        "silver.json",
+        &ADA.replace(r#""first_name":"Ada","cancel_intent":true"#, r#""tier":"silver""#),
+    );
+    let (code, out, _) = run(selvedge().arg("explain").arg(&workspace).arg(&profile).arg("--json"));
+    assert_eq!(code, 0, "{out}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    let lines = answer["decisions"][0]["trace"].as_array().unwrap();
+    let of = |offer: &str| lines.iter().find(|line| line["offer"] == offer).unwrap();
+    let part = |part: &str, reads: Value| json!({ "part": part, "reads": reads });
+    let near = part("inAudience('gold')", json!({ "profile.tier": "silver" }));
+    assert_eq!((&of("near")["condition"], &of("near")["code"]), (&near, &json!("not_eligible")));
+    let far = part("profile.city.startsWith('B')", json!({ "profile.city": null }));
+    assert_eq!((&of("far")["condition"], &of("far")["code"]), (&far, &json!("missing_trait")));
+    let call = "count('Order Completed', days(30))";
+    assert_eq!(of("loyal")["condition"], part(&format!("{call} > 1"), json!({ call: 0 })));
+    assert_eq!((&of("any")["code"], of("any").get("condition")), (&json!("won"), None));
+
+    let (_, out, _) = run(selvedge().arg("explain").arg(&workspace).arg(&profile));
+    for line in [
+        "its condition is false: `inAudience('gold')`; `profile.tier` is \"silver\"\n",
+        "of which nothing is known: `profile.city.startsWith('B')`; \
+         nothing is known of `profile.city`\n",
+        "its condition is false: `count('Order Completed', days(30)) > 1`; \
+         `count('Order Completed', days(30))` is 0\n",
+    ] {
+        assert!(out.contains(line), "{out}");
+    }
 }
 
 fn fnv(text: &str) -> u64 {

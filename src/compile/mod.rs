@@ -90,6 +90,12 @@ pub fn workspace(source: &str) -> Result<Workspace, Vec<Mistake>> {
     })
 }
 
+/// The conditions of a workspace's offers as they were written, by the offer's key: what the places
+/// of failed conditions point into.
+pub fn written_conditions(source: &str) -> BTreeMap<String, String> {
+    source::conditions(source::without_mark(source))
+}
+
 fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     let fields = reader.fields(root, &FIELDS)?;
     if let Some(node) = fields.get("$schema") {

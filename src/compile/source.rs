@@ -3,6 +3,7 @@
 //! what a field means.
 
 use core::ops::Range;
+use std::collections::BTreeMap;
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::errors::ParseErrorKind;
@@ -46,6 +47,19 @@ pub(super) fn parse(text: &str) -> Result<Value<'_>, Noted> {
             Err(syntax(text, range.start..range.end, error.kind()))
         }
     }
+}
+
+/// The conditions of offers as they were written, by the offer's key; empty where the text is no
+/// workspace.
+pub(super) fn conditions(text: &str) -> BTreeMap<String, String> {
+    let Ok(tree) = parse(text) else { return BTreeMap::new() };
+    let offers = tree.as_object().and_then(|root| root.get_object("offers"));
+    let offers = offers.into_iter().flat_map(|offers| &offers.properties);
+    let when = offers.filter_map(|offer| {
+        let when = offer.value.as_object()?.get_string("when")?;
+        Some((offer.name.as_str().to_owned(), when.value.to_string()))
+    });
+    when.collect()
 }
 
 fn noted(span: Range<usize>, code: &'static str, message: String) -> Noted {

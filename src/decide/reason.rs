@@ -73,6 +73,10 @@ impl Code {
         "budget_spent",
     ];
 
+    /// The words of those that a condition gives.
+    pub const CONDITION_WORDS: [&'static str; 3] =
+        ["not_eligible", "missing_trait", "condition_failed"];
+
     /// The number of its word, and above the eighth bit what it is about: a slot, a failure, a cap.
     pub fn number(self) -> u32 {
         let about = |number: usize| u32::try_from(number).unwrap_or(0) << 8;

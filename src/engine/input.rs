@@ -366,8 +366,20 @@ pub struct Explained {
     pub profile: ProfileView,
     /// Decisions, each with its trace.
     pub decisions: Vec<Decision>,
+    /// Of each offer in the traces whose condition does not hold: where it fails first.
+    pub conditions: BTreeMap<String, FailedCondition>,
     /// The workspace's version.
     pub workspace: String,
+}
+
+/// The part of a condition that does not hold, for the admin alone: it names values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedCondition {
+    /// Where it stands in the condition, in bytes: the offset and the length.
+    pub place: Option<(u32, u32)>,
+    /// What it reads, and what that holds; None is nothing.
+    pub reads: BTreeMap<String, Option<Value>>,
 }
 
 /// Everything that an object holds of its subject. Receipts and queued facts are the host's to add.

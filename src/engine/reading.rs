@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Answer, Body, Circumstances, ConsentView, DeviceView, Explained, Exported, Page, Placements,
-    ProfileView, Reply, Speaker, State,
+    Answer, Body, Circumstances, ConsentView, DeviceView, Explained, Exported, FailedCondition,
+    Page, Placements, ProfileView, Reply, Speaker, State,
 };
 use crate::consent::{Consent, Effective, Personalise};
 use crate::decide::{self, Decision, Request, Unit, View};
@@ -13,7 +13,7 @@ use crate::ids::ProfileName;
 use crate::limits;
 use crate::offer::{Assurance, Contacts};
 use crate::profile::{DeviceLink, Profile};
-use crate::rule::Facts;
+use crate::rule::{Facts, Scratch, Slot};
 use crate::slice::Slice;
 use crate::time::Timestamp;
 use crate::workspace::Workspace;
@@ -263,10 +263,37 @@ impl Frame<'_> {
         };
         Ok(Reply::Explained(Box::new(Explained {
             profile: known,
+            conditions: failed_conditions(workspace, &facts, &decisions),
             decisions,
             workspace: workspace.version.clone(),
         })))
     }
+}
+
+/// Asks the conditions that did not hold once more, for the part that failed.
+fn failed_conditions(
+    workspace: &Workspace,
+    facts: &Facts,
+    decisions: &[Decision],
+) -> BTreeMap<String, FailedCondition> {
+    let mut scratch = Scratch::default();
+    scratch.begin();
+    let mut found = BTreeMap::new();
+    for line in decisions.iter().flat_map(|decision| &decision.trace) {
+        if !decide::Code::CONDITION_WORDS.contains(&line.code.as_str()) {
+            continue;
+        }
+        let Some(offer) = workspace.offer(&line.offer) else { continue };
+        if let Some(failed) = workspace.rules.failed(offer.rule, facts, &mut scratch) {
+            let read = |slot: &Slot| (workspace.label(*slot), facts.get(*slot).cloned());
+            let condition = FailedCondition {
+                place: failed.span.map(|span| (span.offset, span.len)),
+                reads: failed.reads.iter().map(read).collect(),
+            };
+            found.insert(line.offer.clone(), condition);
+        }
+    }
+    found
 }
 
 pub(super) fn consent(

@@ -354,6 +354,18 @@ impl Image {
         let from = node.a as usize;
         self.column(Column::Args).get(from..from.saturating_add(len))
     }
+
+    /// The nodes that a node stands over.
+    pub fn children(&self, node: Node) -> Vec<u32> {
+        match node.op {
+            Op::Predicate => self.number(Column::Predicates, node.a).into_iter().collect(),
+            Op::List | Op::And | Op::Or | Op::If => self.args_of(node).unwrap_or(&[]).to_vec(),
+            Op::Holds => vec![node.a],
+            op if op.is_unary() => vec![node.a],
+            op if op.is_binary() || op.is_loop() || op == Op::Default => vec![node.a, node.b],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What changes an image.
@@ -414,18 +426,6 @@ impl Image {
     pub fn push_cuts(&mut self, cuts: impl Iterator<Item = i64>) {
         self.cuts.extend(cuts);
         self.end_at(Column::CutStarts, self.cuts.len());
-    }
-
-    /// The nodes that a node stands over.
-    pub fn children(&self, node: Node) -> Vec<u32> {
-        match node.op {
-            Op::Predicate => self.number(Column::Predicates, node.a).into_iter().collect(),
-            Op::List | Op::And | Op::Or | Op::If => self.args_of(node).unwrap_or(&[]).to_vec(),
-            Op::Holds => vec![node.a],
-            op if op.is_unary() => vec![node.a],
-            op if op.is_binary() || op.is_loop() || op == Op::Default => vec![node.a, node.b],
-            _ => Vec::new(),
-        }
     }
 }
 

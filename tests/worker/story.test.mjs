@@ -128,7 +128,17 @@ test("login links, the central store's traits decide the page, logout unlinks", 
   const explained = await ask(edge, "explain", { customerId: "C-1", placements: ["hero"] });
   assert.equal(explained.json.profile.traits.cancel_intent, true, explained.text);
   assert.equal(explained.json.decisions[0].offer, "extension");
-  assert.ok(explained.json.decisions[0].trace.length > 1);
+  const { trace } = explained.json.decisions[0];
+  const basket = trace.find((line) => line.offer === "basket");
+  assert.equal(basket.code, "not_eligible");
+  const added = "count('Product Added', hours(24))";
+  const ordered = "count('Order Completed', hours(24))";
+  assert.deepEqual(basket.condition, {
+    part: `${added} > ${ordered}`,
+    reads: { [added]: 0, [ordered]: 0 },
+  });
+  assert.match(basket.sentence, /its condition is false: `count\('Product Added'/);
+  assert.equal(explained.json.conditions, undefined);
   assert.equal((await browser.post("/v1/logout", {})).status, 200);
   assert.match(hero((await browser.page()).text), /data-selvedge-offer="welcome"/);
   assert.equal((await browser.get("/v1/consent")).json.purposes.store, true);

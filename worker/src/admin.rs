@@ -81,6 +81,17 @@ pub async fn workspace(env: &Env, settings: &Settings) -> Result<Answer, Fault> 
     }))
 }
 
+/// The offers' conditions as they were written, where this version is the one that is published.
+async fn written_conditions(
+    visit: &Visit,
+    version: &str,
+) -> Result<BTreeMap<String, String>, Fault> {
+    let stub = objects::tenant(&visit.env, &visit.settings.tenant)?;
+    let published: Option<Published> = objects::post(&stub, "source", &()).await?;
+    let published = published.filter(|published| published.version == version);
+    Ok(published.map_or_else(BTreeMap::new, |one| compile::written_conditions(&one.source)))
+}
+
 /// `POST /admin/v1/explain`.
 pub async fn explain(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     let asked: Subject = http::call(request, limits::CALL_BYTES).await?;
@@ -102,7 +113,8 @@ pub async fn explain(mut visit: Visit, request: &mut Request) -> Result<Answer, 
     };
     match visit.consult(input).await? {
         Reply::Explained(explained) => {
-            Answer::json(&views::explained(&explained, &visit.signals.region))
+            let conditions = written_conditions(&visit, &explained.workspace).await?;
+            Answer::json(&views::explained(&explained, &visit.signals.region, &conditions))
         }
         Reply::Erased => unknown(),
         _ => Err(Fault::unavailable()),

@@ -106,6 +106,15 @@ async fn refused_rows_have_their_line_and_code_and_no_neighbour_suffers() {
     let many: Value = (0..=limits::PROPERTIES).map(|n| (format!("p{n}"), json!(1))).collect();
     let table: Vec<(Vec<u8>, &str)> = vec![
         (b"{\"type\":".to_vec(), "bad_json"),
+        // A number without an end, and one that is none.
+        (
+            b"{\"type\":\"identify\",\"userId\":\"C-1\",\"traits\":{\"score\":1e999}}".to_vec(),
+            "bad_json",
+        ),
+        (
+            b"{\"type\":\"identify\",\"userId\":\"C-1\",\"traits\":{\"score\":NaN}}".to_vec(),
+            "bad_json",
+        ),
         (b"\xff\xfe".to_vec(), "not_utf8"),
         (deep.into(), "too_deep"),
         (long.into(), "row_too_large"),

@@ -18,7 +18,7 @@ use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
 use crate::offer::{Assurance, Contacts, FieldKind, Offer};
 use crate::profile::{Aggregate, Assignment, Days, Distinct, Profile, metric_key};
-use crate::rule::{Facts, Rules, Scratch, Truth, Value};
+use crate::rule::{Facts, Rules, Scratch, Slot, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
@@ -197,9 +197,9 @@ pub fn set_fields<'r>(
     }
 }
 
-/// The facts that audiences are counted by: the profile and the time, without a request. Nothing is
-/// chosen from them, so the permit to profile is enough.
-pub fn counted_facts(
+/// The facts of audiences without a decision: the time, and of the profile what those read that
+/// read no request. Nothing is chosen from them, so the permit to profile is enough.
+pub fn audience_facts(
     workspace: &Workspace,
     _permit: Permit<'_, Profiling>,
     profile: &Profile,
@@ -207,7 +207,7 @@ pub fn counted_facts(
 ) -> Facts {
     let mut facts = Facts::new(&workspace.rules);
     facts.set_now(&workspace.rules, now.0);
-    set_known(&mut facts, workspace, profile, now);
+    set_known(&mut facts, workspace, profile, now, |slot| workspace.watch.slots.contains(&slot));
     facts
 }
 
@@ -219,17 +219,23 @@ pub fn set_profile(
     profile: &Profile,
     now: Timestamp,
 ) {
-    set_known(facts, workspace, profile, now);
+    set_known(facts, workspace, profile, now, |_| true);
 }
 
-fn set_known(facts: &mut Facts, workspace: &Workspace, profile: &Profile, now: Timestamp) {
+fn set_known(
+    facts: &mut Facts,
+    workspace: &Workspace,
+    profile: &Profile,
+    now: Timestamp,
+    wanted: impl Fn(Slot) -> bool,
+) {
     let rules = &workspace.rules;
-    for decl in &workspace.traits {
+    for decl in workspace.traits.iter().filter(|decl| wanted(decl.slot)) {
         if let Some(value) = profile.traits.get(&decl.name).and_then(|known| known.value.as_ref()) {
             facts.set(rules, decl.slot, value);
         }
     }
-    for decl in &workspace.computed {
+    for decl in workspace.computed.iter().filter(|decl| wanted(decl.slot)) {
         if let Some(value) = computed(decl, profile, now) {
             facts.set(rules, decl.slot, &value);
         }

@@ -6,6 +6,8 @@
 //! together with every effect before anybody is answered. An error in the reply means that the
 //! state is as it was.
 
+mod ahead;
+mod audiences;
 mod consenting;
 mod events;
 mod exposing;
@@ -60,25 +62,7 @@ pub fn handle(
 /// The inputs that may change the state: all of the change, or none.
 fn write(state: &mut State, mut turn: Turn<'_>, input: Input) -> Output {
     let before = state.clone();
-    let answer = match input {
-        Input::Events { speaker, events, known } => {
-            events::take(state, &mut turn, &speaker, events, &known)
-        }
-        Input::Choose { speaker, choices, source, evidence } => {
-            consenting::choose(state, &mut turn, &speaker, &choices, &source, &evidence)
-        }
-        Input::Carry { speaker, consent } => {
-            consenting::carry(state, &mut turn, &speaker, &consent)
-        }
-        Input::Login(login) => linking::login(state, &mut turn, &login),
-        Input::Logout { device } => linking::logout(state, &mut turn, device),
-        Input::MoveTo { to } => linking::move_to(state, &to),
-        Input::Apply { changes } => syncing::apply(state, &mut turn, &changes),
-        Input::Erase => Ok(syncing::erase(state, &mut turn)),
-        Input::EraseEverywhere => Ok(syncing::erase_everywhere(state, &mut turn)),
-        Input::Stored { seqs } => Ok(syncing::stored(state, &seqs)),
-        _ => Err(Error::new("not_a_change", "this input reads only", "")),
-    };
+    let answer = change(state, &mut turn, input);
     match answer {
         Ok(reply) => {
             let changed = *state != before || !turn.effects.is_empty();
@@ -89,6 +73,36 @@ fn write(state: &mut State, mut turn: Turn<'_>, input: Input) -> Output {
             Output { reply: Reply::Refused(error), effects: Vec::new(), changed: false }
         }
     }
+}
+
+/// The change itself, and the entries and exits of audiences before and after it.
+fn change(state: &mut State, turn: &mut Turn<'_>, input: Input) -> Answer {
+    let call = audiences::Call::of(state, turn.workspace, &input);
+    if call.is_some() {
+        audiences::catch_up(state, turn)?;
+    }
+    let reply = match input {
+        Input::Events { speaker, events, known } => {
+            events::take(state, turn, &speaker, events, &known)
+        }
+        Input::Choose { speaker, choices, source, evidence } => {
+            consenting::choose(state, turn, &speaker, &choices, &source, &evidence)
+        }
+        Input::Carry { speaker, consent } => consenting::carry(state, turn, &speaker, &consent),
+        Input::Login(login) => linking::login(state, turn, &login),
+        Input::Logout { device } => linking::logout(state, turn, device),
+        Input::MoveTo { to } => linking::move_to(state, turn, &to),
+        Input::Apply { changes } => syncing::apply(state, turn, &changes),
+        Input::Erase => Ok(syncing::erase(state, turn)),
+        Input::EraseEverywhere => Ok(syncing::erase_everywhere(state, turn)),
+        Input::Stored { seqs } => Ok(syncing::stored(state, &seqs)),
+        Input::Wake => Ok(Reply::Done),
+        _ => Err(Error::new("not_a_change", "this input reads only", "")),
+    }?;
+    if let Some(call) = call {
+        audiences::follow(state, turn, &call)?;
+    }
+    Ok(reply)
 }
 
 /// What one changing call works with.

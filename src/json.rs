@@ -9,7 +9,7 @@ use crate::limits;
 use crate::rule::Value;
 use crate::time::Timestamp;
 
-pub use segment::{batch, event};
+pub use segment::{batch, event, written};
 
 /// A JSON value as the core's: scalars and flat lists of scalars. None for null, objects and nested
 /// lists, which conditions do not read.

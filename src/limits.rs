@@ -28,6 +28,15 @@ pub const PLACEMENTS: usize = 200;
 pub const PLACEMENTS_PER_OFFER: usize = 16;
 /// Audiences of one workspace.
 pub const AUDIENCES: usize = 2_000;
+/// Entries and exits of audiences that one turn tells; the others follow at once, in a turn of
+/// their own. As many as one push to the central store takes.
+pub const AUDIENCE_MOVES: usize = PUSH_FACTS;
+/// Points in time ahead at which one turn looks whether somebody enters or leaves an audience
+/// without doing anything; where there are more, it looks again at the last of them.
+pub const AUDIENCE_LOOKS: usize = 16;
+/// Pairs of a point in time and a length of time that one turn adds up for that. A workspace with
+/// more is looked at every hour.
+pub const AUDIENCE_PAIRS: usize = 4_096;
 /// Computed traits of one workspace. Each is counted for every profile.
 pub const COMPUTED: usize = 256;
 /// Steps of one sequence: each is looked for among the entries of its series.

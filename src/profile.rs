@@ -6,6 +6,7 @@
 
 mod days;
 mod distinct;
+mod membership;
 mod sequence;
 mod series;
 
@@ -21,6 +22,7 @@ use crate::time::Timestamp;
 
 pub use days::Days;
 pub use distinct::Distinct;
+pub use membership::Memberships;
 pub use sequence::{Sequence, Step};
 pub use series::{Aggregate, Entry, Series};
 
@@ -134,6 +136,10 @@ pub struct Profile {
     pub sessions: BTreeMap<DeviceId, Session>,
     /// Experiment and holdout assignments: experiment -> variant and the time of assignment.
     pub assignments: BTreeMap<String, Assignment>,
+    /// The audiences that it was in when it was last looked at. Never handed over: whoever takes
+    /// the rest in looks anew.
+    #[serde(default)]
+    pub memberships: Memberships,
 }
 
 /// A sticky assignment to an experiment's variant.
@@ -278,9 +284,11 @@ impl Profile {
         self.claims.clear();
         self.sessions.clear();
         self.assignments.clear();
+        self.memberships = Memberships::default();
     }
 
-    /// Whether anything of the `profile` purpose is held.
+    /// Whether anything of the `profile` purpose is held that says more than memberships do, which
+    /// follow from it.
     pub fn holds_profile(&self) -> bool {
         !(self.traits.is_empty()
             && self.series.is_empty()

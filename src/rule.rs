@@ -11,6 +11,8 @@
 //! ```
 
 mod calendar;
+#[cfg(feature = "compile")]
+mod clock;
 mod eval;
 mod facts;
 mod image;
@@ -29,6 +31,7 @@ pub(crate) mod draft {
     pub(crate) use super::calendar::{
         duration_in_range, format_duration, format_time, parse_duration, part_named,
     };
+    pub(crate) use super::clock::Clock;
     pub(crate) use super::eval::Constant;
     pub(crate) use super::image::{Column, Image, Node, Op};
     pub(crate) use super::number::{double_key, to_double, to_int};

@@ -150,6 +150,24 @@ pub struct Audience {
     pub name: String,
     /// Its condition.
     pub rule: RuleId,
+    /// Whether entries and exits are told: its condition reads nothing of a request.
+    pub kept: bool,
+    /// Whether time alone can change who is in it.
+    pub timed: bool,
+}
+
+/// What the audiences whose entries and exits are told read together: from it follows when time
+/// alone may change who is in them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Slots that they read.
+    pub slots: BTreeSet<Slot>,
+    /// Points in time that they name, in milliseconds, ascending.
+    pub times: Vec<i64>,
+    /// Lengths of time that they name, in milliseconds, ascending.
+    pub lengths: Vec<i64>,
+    /// Whether they take the time apart: its hour, its day.
+    pub is_calendar: bool,
 }
 
 /// Where a placement is filled.
@@ -254,6 +272,8 @@ pub struct Workspace {
     pub computed: Vec<ComputedDecl>,
     /// Audiences, by name.
     pub audiences: Vec<Audience>,
+    /// What they read together.
+    pub watch: Watch,
     /// Languages, the default first.
     pub languages: Vec<String>,
     /// Consent settings.
@@ -275,6 +295,7 @@ type EdgePart = (
     ConsentSettings,
     IdentitySettings,
     Vec<Budget>,
+    Watch,
 );
 
 impl Workspace {
@@ -413,6 +434,7 @@ impl Workspace {
             traits: Vec::new(),
             computed: Vec::new(),
             audiences: Vec::new(),
+            watch: Watch::default(),
             languages: Vec::new(),
             consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
@@ -432,6 +454,7 @@ impl Workspace {
             self.consent.clone(),
             self.identity.clone(),
             self.budgets.clone(),
+            self.watch.clone(),
         );
         let edge = postcard::to_allocvec(&edge)
             .map_err(|_| Error::new("image_too_large", "the workspace cannot be written", ""))?;
@@ -480,6 +503,7 @@ impl Workspace {
             traits: Vec::new(),
             computed: Vec::new(),
             audiences: Vec::new(),
+            watch: Watch::default(),
             languages: Vec::new(),
             consent: ConsentSettings::default(),
             identity: IdentitySettings::default(),
@@ -493,10 +517,10 @@ impl Workspace {
     #[cfg(feature = "keys")]
     fn read_edge(&mut self, bytes: &[u8]) -> Option<()> {
         let edge: EdgePart = postcard::from_bytes(bytes).ok()?;
-        let (traits, computed, audiences, languages, consent, identity, budgets) = edge;
+        let (traits, computed, audiences, languages, consent, identity, budgets, watch) = edge;
         (self.traits, self.computed, self.audiences) = (traits, computed, audiences);
         (self.languages, self.consent, self.identity) = (languages, consent, identity);
-        self.budgets = budgets;
+        (self.budgets, self.watch) = (budgets, watch);
         Some(())
     }
 

@@ -7,6 +7,7 @@
 mod world;
 
 use selvedge::consent::Purpose;
+use selvedge::engine::Input;
 use selvedge::ids::hex;
 use selvedge::replay::{self, Trace};
 use selvedge::rule::Value;
@@ -66,10 +67,11 @@ fn story(world: &mut World) {
     world.crm(&person, "first_name", Value::String("Mira".into()));
     world.crm(&person, "tier", Value::String("gold".into()));
     world.crm(&person, "cancel_intent", Value::Bool(true));
-    world.pass(2 * HOUR);
+    world.wait(2 * HOUR);
     read(world, &browser);
     world.track(&browser, "Product Added", &[("value", Value::Double(49.0))]);
     read(world, &browser);
+    world.wait(HOUR);
     world.choose(&browser, &[(Purpose::Personalise, false)]);
     read(world, &browser);
     world.crm(&person, "cancel_intent", Value::Bool(true));
@@ -85,7 +87,7 @@ fn crowd(world: &mut World) {
         ["DE", "US", "FR", "BR", "US", ""].map(|country| world.browser(country)).into();
     let offers = ["extension", "basket", "welcome", "tip_loyal"];
     for _ in 0..240 {
-        world.pass(i64::try_from(dice.roll(3)).unwrap() * HOUR / 2);
+        world.wait(i64::try_from(dice.roll(3)).unwrap() * HOUR / 2);
         let at = dice.roll(browsers.len());
         let mut browser = browsers[at].clone();
         match dice.roll(9) {
@@ -138,6 +140,7 @@ fn recorded() -> Vec<u8> {
         assert_eq!(outcome.states.get(name.as_str()), Some(&object.state), "{name}");
     }
     assert!(trace.steps.len() >= 200, "{}", trace.steps.len());
+    assert!(trace.steps.iter().any(|step| step.input == Input::Wake), "time alone did something");
     postcard::to_allocvec(&trace).unwrap()
 }
 

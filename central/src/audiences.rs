@@ -244,7 +244,7 @@ impl Plan {
         };
         by.allowed = by.allowed.saturating_add(1);
         let profile = self.profile(snapshot, person, permit).await?;
-        let facts = decide::counted_facts(&self.workspace, permit, &profile, self.now);
+        let facts = decide::audience_facts(&self.workspace, permit, &profile, self.now);
         let mut scratch = Scratch::default();
         scratch.begin();
         for tally in self.tallies.iter_mut().filter(|tally| tally.reads.is_empty()) {

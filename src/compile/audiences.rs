@@ -1,10 +1,11 @@
 //! Audiences: named conditions that other conditions may use, in any order.
 
-use super::conditions::Conditions;
+use super::conditions::{Compiled, Conditions};
 use super::names;
 use super::reader::{Fields, Node, Reader};
 use crate::limits;
-use crate::workspace::Audience;
+use crate::rule::draft::Clock;
+use crate::workspace::{Audience, ComputedKind, Watch};
 
 /// An audience's name and where its condition stands.
 pub(super) struct Source<'a> {
@@ -36,9 +37,40 @@ pub(super) fn compile<'a>(
     for source in sources {
         let Some(node) = &source.when else { continue };
         if let Some(rule) = conditions.audience(reader, source.name, node) {
-            audiences.push(Audience { name: source.name.to_owned(), rule });
+            let name = source.name.to_owned();
+            // What they read is known once all conditions are compiled.
+            audiences.push(Audience { name, rule, kept: false, timed: false });
         }
     }
     audiences.sort_by(|a, b| a.name.cmp(&b.name));
     audiences
+}
+
+/// Finds out which entries and exits can be told, and what must be watched for them.
+pub(super) fn watch(audiences: &mut [Audience], compiled: &Compiled<'_>) -> Watch {
+    let request = compiled.slots.request.iter().map(|field| field.slot).collect::<Vec<_>>();
+    let moving = |kind, windowed: bool| {
+        windowed
+            || matches!(kind, ComputedKind::Recency | ComputedKind::Streak | ComputedKind::Sequence)
+    };
+    let computed = compiled.slots.computed.iter();
+    let moving: Vec<_> = computed
+        .filter(|decl| moving(decl.kind, decl.window_ms.is_some()))
+        .map(|decl| decl.slot)
+        .collect();
+    let mut all = Clock::default();
+    for audience in audiences {
+        let clock = compiled.rules.clock(audience.rule);
+        audience.kept = !request.iter().any(|slot| clock.slots.contains(slot));
+        audience.timed = clock.reads_now || moving.iter().any(|slot| clock.slots.contains(slot));
+        if audience.kept {
+            all.join(&clock);
+        }
+    }
+    Watch {
+        slots: all.slots,
+        times: all.times.into_iter().collect(),
+        lengths: all.lengths.into_iter().collect(),
+        is_calendar: all.is_calendar,
+    }
 }

@@ -114,7 +114,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     let sources = audiences::read(reader, &fields);
     let placements = offers::placements(reader, &fields);
     let mut conditions = Conditions::new(reader, &vocabulary, &sources);
-    let audiences = audiences::compile(reader, &sources, &mut conditions);
+    let mut audiences = audiences::compile(reader, &sources, &mut conditions);
     let (experiments, known) = experiments::read(reader, &fields, &mut conditions);
     let frame = Frame {
         experiments: &known,
@@ -130,6 +130,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     let placements = rank(&placements, &drafts, &mut conditions);
     let mut compiled = conditions.finish();
     compiled.imply();
+    let watch = audiences::watch(&mut audiences, &compiled);
     let offers = settle(reader, drafts, &compiled);
     let workspace = Workspace {
         version: String::new(),
@@ -138,6 +139,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         computed: compiled.slots.computed,
         request: compiled.slots.request,
         audiences,
+        watch,
         placements,
         offers,
         experiments,

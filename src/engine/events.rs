@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::audiences;
 use super::exposing::{self, Refusal};
 use super::reading::stand;
 use super::{Answer, Body, Effect, Reply, Speaker, State, Turn};
@@ -58,6 +59,10 @@ pub(super) fn take(
         let mut key = event.key();
         if known.contains(&key) || !fresh.insert(key) {
             tally.duplicate = tally.duplicate.saturating_add(1);
+            continue;
+        }
+        if audiences::is_ours(&event) {
+            tally.drop("reserved_event");
             continue;
         }
         let exposed = exposing::experiment(turn, &event);

@@ -33,6 +33,16 @@ pub struct State {
     pub last_receipt: (u64, String),
 }
 
+impl State {
+    /// When the host must send [`Input::Wake`], whatever else happens; at once where it is past.
+    pub fn wake(&self) -> Option<Timestamp> {
+        match &self.body {
+            Body::Live(profile) => profile.memberships.wake,
+            Body::Moved(_) | Body::Erased(_) => None,
+        }
+    }
+}
+
 /// What became of a profile object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
@@ -187,6 +197,8 @@ pub enum Input {
         /// Their seqs and sizes in bytes.
         seqs: Vec<(u64, u32)>,
     },
+    /// Nothing happened but time: who is in which audience now? Due at [`State::wake`].
+    Wake,
     /// The subject asks to be erased: here, and then at the central store.
     EraseEverywhere,
     /// A question under circumstances. Changes nothing.

@@ -1,5 +1,6 @@
 //! Login and logout: which device speaks for which person, and what history goes along.
 
+use super::audiences;
 use super::{Answer, Body, Effect, Login, Reply, State, Turn};
 use crate::consent::{Consent, Effective, Profiling, Store};
 use crate::error::Error;
@@ -120,12 +121,13 @@ pub(super) fn hand_over(
 }
 
 /// Queued facts stay queued: they were accepted, and the link says whose they are.
-pub(super) fn move_to(state: &mut State, to: &ProfileName) -> Answer {
+pub(super) fn move_to(state: &mut State, turn: &mut Turn<'_>, to: &ProfileName) -> Answer {
     match &state.body {
         Body::Erased(_) => return Ok(Reply::Erased),
         Body::Moved(known) if known == to => return Ok(Reply::Done),
         Body::Moved(_) | Body::Live(_) => {}
     }
+    audiences::leave(state, turn)?;
     state.body = Body::Moved(to.clone());
     Ok(Reply::Done)
 }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
-use super::{parse, time, value};
+use super::{parse, time, time_text, to_json, value};
 use crate::error::Error;
 use crate::event::{Event, EventKind, settle_time};
 use crate::ids::{Entropy, hex};
@@ -131,6 +131,18 @@ pub fn event(
     };
     event.check()?;
     Ok(event)
+}
+
+/// An event that came as no call of Segment's, written as the call that it would have been.
+pub fn written(event: &Event) -> String {
+    let properties = event.properties.iter();
+    let properties: Map<String, Json> =
+        properties.map(|(name, value)| (name.clone(), to_json(value))).collect();
+    json!({
+        "type": "track", "event": event.name, "messageId": event.id,
+        "timestamp": time_text(event.time), "properties": properties,
+    })
+    .to_string()
 }
 
 fn unknown_kind() -> Error {

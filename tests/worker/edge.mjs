@@ -399,6 +399,19 @@ export async function until(check, what, deadlineMs = 5_000) {
   }
 }
 
+/** Those that do not run cannot be evicted; that none at all ran would be a test of nothing. */
+export async function evictAll(edge) {
+  let evicted = 0;
+  for (const id of await edge.miniflare.listDurableObjectIds("PROFILE")) {
+    const evict = edge.miniflare.unsafeEvictDurableObject("selvedge", "ProfileObject", { id });
+    evicted += await evict.then(
+      () => 1,
+      () => 0,
+    );
+  }
+  if (evicted === 0) throw new Error("no object ran that could be evicted");
+}
+
 /** The hash of everything that the edge holds of a customer, but not of who asks. */
 export async function fingerprint(edge, customerId) {
   const { held, receipts } = (await ask(edge, "export", { customerId })).json;

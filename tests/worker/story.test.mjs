@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ask, Browser, KEYS, publish, send, startEdge, traits, until } from "./edge.mjs";
+import { ask, Browser, evictAll, KEYS, publish, send, startEdge, traits, until } from "./edge.mjs";
 
 let edge;
 before(async () => {
@@ -13,19 +13,6 @@ after(() => edge?.stop());
 
 const hero = (html) => html.match(/<div data-selvedge="hero"[^>]*>([\s\S]*?)<\/div>/)?.[0] ?? "";
 const objects = () => edge.miniflare.listDurableObjectIds("PROFILE");
-
-/** Those that do not run cannot be evicted; that none at all ran would be a test of nothing. */
-async function evictAll() {
-  let evicted = 0;
-  for (const id of await objects()) {
-    const evict = edge.miniflare.unsafeEvictDurableObject("selvedge", "ProfileObject", { id });
-    evicted += await evict.then(
-      () => 1,
-      () => 0,
-    );
-  }
-  assert.ok(evicted > 0, "an object ran and was evicted");
-}
 
 test("before a workspace is published pages pass untouched and calls say so", async () => {
   const page = await new Browser(edge).page();
@@ -170,11 +157,11 @@ test("an object that was evicted goes on where it was", async () => {
   const browser = new Browser(edge);
   await browser.allowAll();
   await browser.track("Product Added");
-  await evictAll();
+  await evictAll(edge);
   assert.match(hero((await browser.page()).text), /data-selvedge-offer="basket"/);
   const id = "after-eviction";
   await browser.track("Product Added", {}, id);
-  await evictAll();
+  await evictAll(edge);
   assert.equal((await browser.track("Product Added", {}, id)).json.duplicate, 1);
 });
 

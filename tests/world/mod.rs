@@ -107,6 +107,21 @@ impl World {
         self.now = self.now.plus_ms(ms);
     }
 
+    /// Time passes, and objects that asked for it are woken when it is time, as by a host's alarm.
+    pub fn wait(&mut self, ms: i64) {
+        let end = self.now.plus_ms(ms);
+        loop {
+            let due = self
+                .objects
+                .iter()
+                .filter_map(|(name, object)| Some((object.state.wake()?, name.clone())));
+            let Some((wake, name)) = due.min().filter(|(wake, _)| *wake <= end) else { break };
+            self.now = self.now.max(wake);
+            self.send(&name, Input::Wake);
+        }
+        self.now = end;
+    }
+
     /// One input at one object, with its effects carried out.
     pub fn send(&mut self, name: &ProfileName, input: Input) -> Reply {
         let mut waiting = VecDeque::from([(name.clone(), input)]);

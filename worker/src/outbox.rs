@@ -62,6 +62,9 @@ pub async fn drain(core: Rc<Core>) {
     } else {
         retry.worked();
         core.retry.set(retry);
+        if let Err(error) = core.arm_to_wake().await {
+            worker::console_error!("the alarm cannot be set: {error}");
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use selvedge::engine::{self, Effect, Input, Output, Reply};
 use selvedge::ids::{Entropy, EventKey};
+use selvedge::limits;
 use selvedge::sync::Retry;
 use selvedge::time::Timestamp;
 use selvedge::wire::Fact;
@@ -58,8 +59,8 @@ pub struct Core {
     resident: RefCell<Option<engine::State>>,
     /// Whether the tables are there; None before anybody looked.
     tables: Cell<Option<bool>>,
-    /// Whether an alarm is set; None before anybody looked.
-    pub armed: Cell<Option<bool>>,
+    /// When the alarm is set for, where one is; None before anybody looked.
+    alarm: Cell<Option<Option<Timestamp>>>,
     pub draining: Cell<bool>,
     pub retry: Cell<Retry>,
 }
@@ -82,7 +83,7 @@ impl DurableObject for ProfileObject {
             env,
             resident: RefCell::new(None),
             tables: Cell::new(None),
-            armed: Cell::new(None),
+            alarm: Cell::new(None),
             draining: Cell::new(false),
             retry: Cell::new(Retry::default()),
         };
@@ -101,8 +102,12 @@ impl DurableObject for ProfileObject {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.core.armed.set(Some(false));
+        self.core.alarm.set(Some(None));
         outbox::forget_old_keys(&self.core)?;
+        if let Err(error) = self.core.wake().await {
+            worker::console_warn!("who is in which audience is seen later: {error}");
+            self.core.arm(limits::RETRY_LAST_MS).await?;
+        }
         outbox::drain(Rc::clone(&self.core)).await;
         Response::ok("")
     }
@@ -128,6 +133,7 @@ impl Core {
         if !output.changed {
             return Ok(output.reply);
         }
+        self.arm_to_wake().await?;
         if output.effects.iter().any(leaves_work) {
             self.arm(outbox::SAFETY_MS).await?;
             if output.effects.iter().any(|effect| matches!(effect, Effect::Hydrate(_))) {
@@ -250,26 +256,70 @@ impl Core {
     }
 
     async fn look_for_alarm(&self) -> Result<()> {
-        if self.armed.get().is_none() {
+        if self.alarm.get().is_none() {
             let alarm = self.state.storage().get_alarm().await?;
-            self.armed.set(Some(alarm.is_some()));
+            self.alarm.set(Some(alarm.map(Timestamp)));
         }
         Ok(())
     }
 
-    /// Sets the alarm where none is. Called right after a transaction, it is stored with it.
+    /// Sets the alarm for what waits in the outbox, unless it comes soon: one that a failure put
+    /// off stays. Called right after a transaction, it is stored with it.
     pub async fn arm(&self, after_ms: i64) -> Result<()> {
-        if self.armed.get() == Some(true) {
+        let soon = objects::now().plus_ms(limits::RETRY_LAST_MS);
+        if self.alarm.get().flatten().is_some_and(|alarm| alarm <= soon) {
             return Ok(());
         }
         self.wake_after(after_ms).await
     }
 
-    /// Sets the alarm, whatever was set before.
+    /// Sets the alarm, or lets an earlier one for an audience stand.
     pub async fn wake_after(&self, after_ms: i64) -> Result<()> {
-        self.armed.set(Some(true));
-        let after = Duration::from_millis(u64::try_from(after_ms).unwrap_or_default());
-        self.state.storage().set_alarm(after).await
+        let at = objects::now().plus_ms(after_ms);
+        let wake = self.planned()?.filter(|wake| *wake < at);
+        self.set_alarm(wake.unwrap_or(at)).await
+    }
+
+    /// Sets the alarm for when time alone may change who is in which audience, where none comes
+    /// before that.
+    pub async fn arm_to_wake(&self) -> Result<()> {
+        let Some(wake) = self.planned()? else { return Ok(()) };
+        self.look_for_alarm().await?;
+        match self.alarm.get().flatten() {
+            Some(alarm) if alarm <= wake => Ok(()),
+            _ => self.set_alarm(wake).await,
+        }
+    }
+
+    async fn set_alarm(&self, at: Timestamp) -> Result<()> {
+        self.alarm.set(Some(Some(at)));
+        let after_ms = u64::try_from(at.since_ms(objects::now())).unwrap_or_default();
+        self.state.storage().set_alarm(Duration::from_millis(after_ms)).await
+    }
+
+    /// When the engine wants to be woken.
+    fn planned(&self) -> Result<Option<Timestamp>> {
+        if let Some(state) = self.resident.borrow().as_ref() {
+            return Ok(state.wake());
+        }
+        let state = self.read(&self.sql())?;
+        let wake = state.wake();
+        self.resident.replace(Some(state));
+        Ok(wake)
+    }
+
+    /// Where it is time to, looks who is in which audience now.
+    async fn wake(&self) -> Result<()> {
+        let now = objects::now();
+        if self.planned()?.is_none_or(|wake| wake > now) {
+            return Ok(());
+        }
+        let settings = self.settings()?;
+        let workspace =
+            published::current(&self.env, &settings.tenant, now).await.map_err(failed)?;
+        let seed = objects::seed().map_err(failed)?;
+        self.turn(&workspace, objects::now(), seed, Input::Wake, &Gone::Nothing)?;
+        Ok(())
     }
 
     async fn hydrate_in_time(self: &Rc<Self>) {
@@ -330,7 +380,7 @@ fn carry_out(sql: &Sql, effect: &Effect) -> Result<()> {
             )?;
         }
         Effect::Keep(receipt) => {
-            let kept = i64::try_from(selvedge::limits::RECEIPTS).unwrap_or(i64::MAX);
+            let kept = i64::try_from(limits::RECEIPTS).unwrap_or(i64::MAX);
             let receipt_bytes = bytes(postcard::to_allocvec(receipt))?;
             let seq = number(receipt.seq);
             sql.run(

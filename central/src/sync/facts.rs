@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use selvedge::event::EventKind;
 use selvedge::identity::{Identifier, IdentifierKind, TenantKey};
 use selvedge::ids::{DeviceId, ProfileName};
+use selvedge::json;
 use selvedge::limits;
 use selvedge::time::Timestamp;
 use selvedge::wire::{Fact, FactRow, PushAnswer, Receipt};
@@ -139,22 +140,29 @@ fn sort(
         // Only a person is linked; such a fact says nothing.
         Fact::Link { .. } | Fact::Unlink { .. } => {}
         Fact::Consent(receipt) => sorted.receipts.push(filed(producer, seq, &receipt)?),
-        Fact::Event { device, event } => sorted.events.push(EventRow {
-            origin: Origin::Edge,
-            key: event.key(),
-            owner: producer.clone(),
-            producer: producer.as_str().to_owned(),
-            source: Origin::Edge.word().to_owned(),
-            device: Some(device),
-            claimed,
-            kind: word(event.kind).to_owned(),
-            id: event.id,
-            name: event.name,
-            time: event.time,
-            accepted: time,
-            properties: event.properties,
-            payload: event.payload,
-        }),
+        Fact::Event { device, event } => {
+            // What the engine itself tells has no sender who wrote it.
+            let payload = match event.payload.as_str() {
+                "" => json::written(&event),
+                _ => event.payload.clone(),
+            };
+            sorted.events.push(EventRow {
+                origin: Origin::Edge,
+                key: event.key(),
+                owner: producer.clone(),
+                producer: producer.as_str().to_owned(),
+                source: Origin::Edge.word().to_owned(),
+                device: Some(device),
+                claimed,
+                kind: word(event.kind).to_owned(),
+                id: event.id,
+                name: event.name,
+                time: event.time,
+                accepted: time,
+                properties: event.properties,
+                payload,
+            })
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use selvedge::compile::{self, Mistake};
 use selvedge::workspace::Workspace;
 use serde_json::json;
 
+use crate::deciding::clock;
 use crate::problem::{Outcome, Problem};
 use crate::show;
 
@@ -21,11 +22,13 @@ pub fn run(path: &Path, as_json: bool) -> Outcome<bool> {
                 "ok": true, "version": workspace.version, "mistakes": [],
                 "placements": workspace.placements.len(), "offers": workspace.offers.len(),
                 "audiences": workspace.audiences.len(),
+                "notes": compile::notes(workspace, clock()),
             });
             writeln!(out, "{answer}")?;
         }
         (Ok(workspace), false) => {
             writeln!(out, "{} is fine: {}", path.display(), show::counts(workspace))?;
+            show::notes(&mut out, &compile::notes(workspace, clock()))?;
         }
         (Err(mistakes), true) => {
             writeln!(out, "{}", json!({ "ok": false, "mistakes": mistakes }))?;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use selvedge::compile::Note;
 use serde_json::{Value, json};
 
 use crate::args::Edge;
@@ -31,8 +32,11 @@ pub fn run(path: &Path, edge: &Edge, login_key: Option<&Path>, as_json: bool) ->
     let answer = server.read(response)?;
     let version = answer.get("version").and_then(Value::as_str).unwrap_or(&workspace.version);
     let mut out = io::stdout().lock();
+    // An older edge says none.
+    let said = answer.get("notes").cloned().unwrap_or_default();
+    let notes: Vec<Note> = serde_json::from_value(said).unwrap_or_default();
     if as_json {
-        writeln!(out, "{}", json!({ "ok": true, "version": version }))?;
+        writeln!(out, "{}", json!({ "ok": true, "version": version, "notes": notes }))?;
         return Ok(true);
     }
     writeln!(out, "published {}: {}", path.display(), show::counts(&workspace))?;
@@ -42,5 +46,6 @@ pub fn run(path: &Path, edge: &Edge, login_key: Option<&Path>, as_json: bool) ->
             "the edge names it {version}: it runs another release of Selvedge than this command"
         )?;
     }
+    show::notes(&mut out, &notes)?;
     Ok(true)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use selvedge::compile::Mistake;
+use selvedge::compile::{Mistake, Note};
 use selvedge::decide::Decision;
 use selvedge::engine::{ConsentView, Explained};
 use selvedge::json;
@@ -47,6 +47,14 @@ pub fn mistakes(out: &mut dyn Write, path: &Path, mistakes: &[Mistake]) -> io::R
         1 => writeln!(out, "1 mistake"),
         count => writeln!(out, "{count} mistakes"),
     }
+}
+
+/// What is worth to know and no mistake.
+pub fn notes(out: &mut dyn Write, notes: &[Note]) -> io::Result<()> {
+    for note in notes {
+        writeln!(out, "note[{}]: {}: {}", note.code, plain(&note.path), plain(&note.message))?;
+    }
+    Ok(())
 }
 
 /// A text as a terminal may show it.

@@ -112,6 +112,27 @@ fn check_shows_every_mistake_with_its_line_and_a_caret() {
 }
 
 #[test]
+fn a_schedule_that_is_over_is_told_and_is_no_mistake() {
+    let of = |until: &str| {
+        let source = fs::read_to_string(shop()).unwrap();
+        let from = "\"from\": \"2026-01-01T00:00:00Z\"";
+        assert!(source.contains(from));
+        let name = format!("over-{}.json", &until[..4]);
+        file(&name, &source.replace(from, &format!("{from}, \"until\": \"{until}\"")))
+    };
+    let past = of("2026-02-01T00:00:00Z");
+    let (code, out, _) = run(selvedge().arg("check").arg(&past));
+    let note = "note[schedule_over]: offers.extension.schedule.until: this schedule was over at \
+                2026-02-01T00:00:00.000Z, so it never starts\n";
+    assert!(code == 0 && out.contains("is fine") && out.ends_with(note), "{out}");
+    let (code, out, _) = run(selvedge().args(["check", "--json"]).arg(&past));
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["notes"][0]["code"]), (0, &json!("schedule_over")));
+    let (code, out, _) = run(selvedge().arg("check").arg(of("9999-02-01T00:00:00Z")));
+    assert!(code == 0 && !out.contains("note"), "{out}");
+}
+
+#[test]
 fn what_cannot_be_read_is_one_clear_sentence() {
     let (code, _, err) = run(selvedge().args(["check", "no-such-file.json"]));
     assert_eq!((code, err.as_str()), (1, "error: there is no file `no-such-file.json`\n"));

@@ -16,6 +16,7 @@ mod experiments;
 mod fallbacks;
 mod mistake;
 mod names;
+mod notes;
 mod offers;
 mod reader;
 mod schedule;
@@ -40,6 +41,7 @@ use crate::workspace::{Placement, Where, Workspace};
 
 pub use cel::closest;
 pub use mistake::Mistake;
+pub use notes::{Note, notes};
 
 #[cfg(test)]
 mod tests;

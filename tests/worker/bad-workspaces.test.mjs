@@ -57,6 +57,20 @@ test("what would surprise at run time is refused when it is published", async ()
   assert.equal((await publish(edge, source({}))).status, 200, "and the rest of it is fine");
 });
 
+test("a schedule that is over is published, and told", async () => {
+  const until = (year) =>
+    source({
+      offer: `"schedule": { "from": "2020-01-01T00:00:00Z", "until": "${year}-01-01T00:00:00Z" }`,
+    });
+  const { status, json } = await publish(edge, until(2021));
+  assert.equal(status, 200);
+  assert.deepEqual(
+    json.notes.map(({ code, path }) => [code, path]),
+    [["schedule_over", "offers.one.schedule.until"]],
+  );
+  assert.deepEqual((await publish(edge, until(9999))).json.notes, []);
+});
+
 test("numbers without an end or a value decide nothing and break nothing", async () => {
   assert.equal(
     (

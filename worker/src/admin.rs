@@ -62,10 +62,14 @@ pub async fn publish(
     let published =
         Published { version: version.clone(), source, image: workspace.to_bytes()?, time: now };
     let counted = (workspace.placements.len(), workspace.offers.len());
+    let notes = compile::notes(&workspace, now);
     let (): () =
         objects::post(&objects::tenant(env, &settings.tenant)?, "publish", &published).await?;
     published::replace(workspace, now);
-    Answer::json(&json!({ "version": version, "placements": counted.0, "offers": counted.1 }))
+    let (placements, offers) = counted;
+    Answer::json(&json!({
+        "version": version, "placements": placements, "offers": offers, "notes": notes,
+    }))
 }
 
 /// `GET /admin/v1/workspace`: what is published, as it was written.

@@ -269,6 +269,29 @@ async fn an_estimate_says_how_far_it_may_be_off() {
 }
 
 #[tokio::test]
+async fn everything_that_somebody_did_counts_however_much_it_is() {
+    // More than are read at a time, of two names and both origins, at equal times.
+    const ORDERS: u64 = 1_100;
+    let store = Store::start().await;
+    let mut rows = vec![identify("ada", json!({})), allows("ada", "grant")];
+    rows.extend((0..ORDERS).map(|n| order("ada", &format!("o-{n}"), 1.0)));
+    store.import("shop", &rows).await;
+    let ada = person("ada");
+    let views = (1..=150).map(|n| crate::harness::event(&ada, n, &format!("v-{n}"), now()));
+    store.push(views.collect()).await;
+    let workspace = |orders: u64, views: u64| {
+        let exactly = format!("profile.orders == {orders} && profile.views == {views}");
+        WORKSPACE.replace("profile.orders >= 2", &exactly)
+    };
+    for (orders, views, size) in [(ORDERS, 150, 1), (ORDERS - 1, 150, 0), (ORDERS, 149, 0)] {
+        let answer = store.post("/v1/audiences", MEDIA, workspace(orders, views)).await.json();
+        let all = answer["audiences"].as_array().unwrap();
+        let buyers = all.iter().find(|one| one["audience"] == "buyers").unwrap();
+        assert_eq!(buyers["size"], size, "{orders} {views}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_counted_is_refused_with_a_code() {
     let store = Store::start().await;
     for (query, code) in [

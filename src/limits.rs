@@ -29,7 +29,7 @@ pub const PLACEMENTS_PER_OFFER: usize = 16;
 /// Audiences of one workspace.
 pub const AUDIENCES: usize = 2_000;
 /// Entries and exits of audiences that one turn tells; the others follow at once, in a turn of
-/// their own. As many as one push to the central store takes.
+/// their own, as if time had brought them. As many as one push to the central store takes.
 pub const AUDIENCE_MOVES: usize = PUSH_FACTS;
 /// Points in time ahead at which one turn looks whether somebody enters or leaves an audience
 /// without doing anything; where there are more, it looks again at the last of them.

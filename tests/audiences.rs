@@ -190,6 +190,25 @@ fn what_the_browser_denied_last_holds_while_nobody_speaks() {
 }
 
 #[test]
+fn what_the_browser_denied_last_holds_for_changes_of_the_central_store() {
+    let gold = r#""gold": { "when": "profile.tier == 'gold'" }"#;
+    for denies in [false, true] {
+        let mut world = world_of(gold);
+        let mut browser = world.browser("DE");
+        world.agree(&browser);
+        world.login(&mut browser, "C-0001");
+        if denies {
+            browser.signals.denied = browser.signals.denied.with(Purpose::Profile);
+        }
+        world.track(&browser, "Product Viewed", &[]);
+        let person = world.home(&browser);
+        world.crm(&person, "tier", Value::String("gold".into()));
+        let told = told(&world, &person);
+        assert_eq!(told.len(), usize::from(!denies), "{told:?}");
+    }
+}
+
+#[test]
 fn a_login_moves_what_a_device_was_in_to_the_person() {
     let mut world = world_of(LEFT);
     let mut browser = world.browser("DE");

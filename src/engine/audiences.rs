@@ -146,10 +146,8 @@ pub(super) fn follow(state: &mut State, turn: &mut Turn<'_>, call: &Call) -> Res
     let Ok(standing) = stand(state, turn.workspace, turn.now, speaker) else { return Ok(()) };
     let effective = standing.effective;
     let (Some(device), Some(name)) = (speaker.device, state.name.clone()) else { return Ok(()) };
-    let stored = effective.permit::<Store>().is_some();
-    if let (true, Some(_), Body::Live(profile)) =
-        (stored, effective.permit::<Profiling>(), &mut state.body)
-    {
+    if let (Some(_), Body::Live(profile)) = (effective.permit::<Store>(), &mut state.body) {
+        // Also what denies profiling: it holds until the browser says something else.
         profile.memberships.device = Some(device);
         profile.memberships.signals.clone_from(&speaker.signals);
     }

@@ -13,9 +13,9 @@ use selvedge::time::Timestamp;
 use selvedge::wire::{Changes, check_version};
 use serde::Deserialize;
 use serde_json::json;
-use worker::{Env, Request};
+use worker::Env;
 
-use crate::http::{self, Answer, Fault};
+use crate::http::{self, Answer, Fault, Request};
 use crate::objects::{self, Published};
 use crate::preview;
 use crate::published;

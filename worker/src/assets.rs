@@ -4,9 +4,8 @@
 use selvedge::ids::hex;
 use selvedge::workspace::Workspace;
 use sha2::{Digest, Sha256};
-use worker::Request;
 
-use crate::http::{Answer, Cache, Fault, header};
+use crate::http::{Answer, Cache, Fault, Request, header};
 
 #[allow(dead_code, reason = "the build script writes more names than every build needs")]
 mod page {

@@ -12,10 +12,9 @@ use selvedge::wire::Chosen;
 use selvedge::workspace::Where;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use worker::Request;
 
 use crate::cookie::Cookie;
-use crate::http::{self, Answer, Fault};
+use crate::http::{self, Answer, Fault, Request};
 use crate::views;
 use crate::visitor::Visit;
 

@@ -9,10 +9,9 @@ use selvedge::page::{DecideAnswer, IMAGE_HEADER};
 use selvedge::workspace::Where;
 use serde::Deserialize;
 use serde_json::json;
-use worker::Request;
 
 use crate::assets;
-use crate::http::{self, Answer, Cache, Fault};
+use crate::http::{self, Answer, Cache, Fault, Request};
 use crate::visitor::Visit;
 
 #[derive(Deserialize)]

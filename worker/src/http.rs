@@ -1,14 +1,102 @@
 //! The one place for what every answer has in common: its cache class, cookies, JSON errors, the
 //! bounds of bodies, and who may call. It must never know what a route does.
 
+use core::ops::Range;
+use std::error::Error as AnyError;
+
 use futures_util::StreamExt;
+use js_sys::futures::JsFuture;
+use js_sys::{Promise, Uint8Array};
 use selvedge::error::Error;
 use selvedge::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
-use worker::{ByteStream, Method, Request, Response, ResponseBuilder, Url, web_sys};
+use worker::{ByteStream, FromRequest, Method, Url, web_sys};
+
+#[wasm_bindgen(module = "/glue.mjs")]
+extern "C" {
+    fn head(request: &web_sys::Request) -> String;
+
+    #[wasm_bindgen(catch)]
+    fn respond(
+        status: u16,
+        fields: Vec<String>,
+        body: JsValue,
+    ) -> Result<web_sys::Response, JsValue>;
+}
+
+/// A request. Its head is read from the runtime in one call: each crossing costs about as much as
+/// all that is done with the head here.
+#[derive(Debug)]
+pub struct Request {
+    raw: web_sys::Request,
+    head: Head,
+}
+
+impl FromRequest for Request {
+    fn from_raw(raw: web_sys::Request) -> Result<Self, impl Into<Box<dyn AnyError>>> {
+        Head::parse(head(&raw)).map(|head| Self { raw, head })
+    }
+}
+
+impl Request {
+    pub fn method(&self) -> Method {
+        Method::from(self.head.text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    /// The address as it came.
+    pub fn url(&self) -> &Url {
+        &self.head.url
+    }
+
+    /// The runtime's own object.
+    pub fn inner(&self) -> &web_sys::Request {
+        &self.raw
+    }
+}
+
+/// Method, address and fields, as `glue.mjs` writes them.
+#[derive(Debug)]
+struct Head {
+    text: String,
+    url: Url,
+    /// Names, in lower case, and values.
+    fields: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Head {
+    fn parse(text: String) -> worker::Result<Self> {
+        let mut lines = lines(&text);
+        let (_method, address) = (lines.next(), lines.next().unwrap_or_default());
+        let url = Url::parse(text.get(address).unwrap_or_default())?;
+        let field = |line: Range<usize>| {
+            let (name, _) = text.get(line.clone())?.split_once(':')?;
+            let end = line.start.saturating_add(name.len());
+            Some((line.start..end, end.saturating_add(1)..line.end))
+        };
+        let fields = lines.filter_map(field).collect();
+        Ok(Self { url, fields, text })
+    }
+
+    /// The value of a field, by its name in lower case; several of one name are one with commas.
+    fn field(&self, name: &str) -> Option<&str> {
+        let is_it = |field: &Range<usize>| self.text.get(field.clone()) == Some(name);
+        let (_, value) = self.fields.iter().find(|(field, _)| is_it(field))?;
+        self.text.get(value.clone())
+    }
+}
+
+/// Where the lines of a text lie.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0_usize;
+    text.split('\n').map(move |line| {
+        let range = start..start.saturating_add(line.len());
+        start = range.end.saturating_add(1);
+        range
+    })
+}
 
 /// Who may keep an answer. Every answer has a class; there is no default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +159,25 @@ impl Answer {
     }
 
     /// As the runtime wants it; `HEAD` leaves the body away.
-    pub fn respond(self, method: &Method) -> worker::Result<Response> {
-        let mut builder = ResponseBuilder::new()
-            .with_status(self.status)
-            .with_header("content-type", self.content_type)?
-            .with_header("cache-control", self.cache.header())?
-            .with_header("x-content-type-options", "nosniff")?;
-        for (name, value) in &self.headers {
-            builder = builder.with_header(name, value)?;
+    pub fn respond(self, method: &Method) -> worker::Result<web_sys::Response> {
+        let mut fields = vec![
+            "content-type".to_owned(),
+            self.content_type.to_owned(),
+            "cache-control".to_owned(),
+            self.cache.header().to_owned(),
+            "x-content-type-options".to_owned(),
+            "nosniff".to_owned(),
+        ];
+        for (name, value) in self.headers {
+            fields.push(name.to_owned());
+            fields.push(value);
         }
-        if *method == Method::Head || self.status == 304 {
-            return Ok(builder.empty());
-        }
-        Ok(builder.fixed(self.body))
+        let body = if *method == Method::Head || self.status == 304 {
+            JsValue::NULL
+        } else {
+            Uint8Array::from(self.body.as_slice()).into()
+        };
+        Ok(respond(self.status, fields, body)?)
     }
 }
 
@@ -198,7 +292,7 @@ impl From<worker::Error> for Fault {
 
 /// A request header, where it is there and readable.
 pub fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
+    request.head.field(name).map(str::to_owned)
 }
 
 /// Reads a body of at most `max_bytes`. Errors: `body_too_large`, `unsupported_encoding`.
@@ -218,19 +312,38 @@ pub async fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Fault>
     if said.is_some_and(|length| length > max_bytes) {
         return Err(too_large());
     }
+    // The runtime takes no more bytes than a length that was said, unless chunks overrule it.
+    let chunked = request.head.field("transfer-encoding").is_some();
+    if said.is_some() && !gzip && !chunked {
+        return whole(request, max_bytes).await?.ok_or_else(too_large);
+    }
     let Some(raw) = request.inner().body() else { return Ok(Vec::new()) };
     // Bounded as it unpacks: a small body that grows without end stops at the bound.
     let raw = if gzip { gunzipped(raw)? } else { raw };
     let mut stream = ByteStream::from(raw);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Fault::new(400, "bad_body", "the body broke off", ""))?;
+        let chunk = chunk.map_err(|_| broken_off())?;
         if bytes.len().saturating_add(chunk.len()) > max_bytes {
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+fn broken_off() -> Fault {
+    Fault::new(400, "bad_body", "the body broke off", "")
+}
+
+/// A body of a length that was said: one wait and one copy, where a stream takes many. None where
+/// it is longer than `max_bytes` all the same.
+async fn whole(request: &Request, max_bytes: usize) -> Result<Option<Vec<u8>>, Fault> {
+    let read: Promise = request.inner().array_buffer().map_err(|_| broken_off())?.unchecked_into();
+    let read = JsFuture::from(read).await.map_err(|_| broken_off())?;
+    let bytes = Uint8Array::new(&read);
+    let fits = usize::try_from(bytes.length()).is_ok_and(|length| length <= max_bytes);
+    Ok(fits.then(|| bytes.to_vec()))
 }
 
 #[wasm_bindgen]
@@ -357,5 +470,32 @@ pub fn with_key(request: &Request, is_right: impl Fn(&str) -> bool) -> Result<()
         None => Err(refuse("no_key", "this route takes a secret key as bearer token")),
         Some(key) if is_right(&key) => Ok(()),
         Some(_) => Err(refuse("bad_key", "this is not the key of this route")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Head;
+
+    #[test]
+    fn a_head_tells_its_address_and_its_fields_apart() {
+        let text = "POST\nhttps://shop.example/a?b=c:d\norigin:https://shop.example\nempty:\nx:y";
+        let head = Head::parse(text.to_owned()).unwrap();
+        assert_eq!(head.url.as_str(), "https://shop.example/a?b=c:d");
+        assert_eq!(head.field("origin"), Some("https://shop.example"));
+        assert_eq!(head.field("empty"), Some(""));
+        assert_eq!(head.field("x"), Some("y"));
+        // Neither the address nor a value is taken for a field.
+        for name in ["https", "POST", "Origin", "shop", "y", ""] {
+            assert_eq!(head.field(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_an_address_is_refused() {
+        for text in ["", "GET", "GET\n/a\nx:y"] {
+            assert!(Head::parse(text.to_owned()).is_err(), "{text:?}");
+        }
     }
 }

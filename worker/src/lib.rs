@@ -33,7 +33,9 @@ mod tenant_object;
 mod views;
 mod visitor;
 
-use worker::{Context, Env, Request, Result, event, web_sys};
+use worker::{Context, Env, Result, event, web_sys};
+
+use crate::http::Request;
 
 // The runtime's hook for panics stays: it is what tells the shim to take a fresh instance. Callers
 // see its message never, since whatever breaks an instance is answered by the runtime itself.

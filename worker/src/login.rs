@@ -10,10 +10,9 @@ use selvedge::limits;
 use selvedge::page::LoginAnswer;
 use serde::Deserialize;
 use serde_json::json;
-use worker::Request;
 
 use crate::cookie::Cookie;
-use crate::http::{self, Answer, Fault};
+use crate::http::{self, Answer, Fault, Request};
 use crate::objects::{self, Filing};
 use crate::settings::IDENTITY_SHARDS;
 use crate::visitor::Visit;

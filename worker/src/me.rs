@@ -16,10 +16,9 @@ use selvedge::rule::Value as Known;
 use selvedge::wire::Receipt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use worker::Request;
 
 use crate::cookie::Cookie;
-use crate::http::{self, Answer, Fault, header};
+use crate::http::{self, Answer, Fault, Request, header};
 use crate::objects::{self, Held};
 use crate::views::plain;
 use crate::visitor::Visit;

@@ -17,9 +17,8 @@ use selvedge::rule::Value as Known;
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Where, Workspace};
 use serde_json::{Map, Value, json};
-use worker::Request;
 
-use crate::http::{self, Answer, Fault, header};
+use crate::http::{self, Answer, Fault, Request, header};
 use crate::visitor::{FIELD_BYTES, Visit};
 
 /// Where the flags are; a single one follows after `/`.

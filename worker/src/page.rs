@@ -17,11 +17,11 @@ use selvedge::page::{
 use selvedge::time::Timestamp;
 use selvedge::workspace::Where;
 use wasm_bindgen::JsCast;
-use worker::{Delay, Env, Headers, Method, Request, Url, web_sys};
+use worker::{Delay, Env, Headers, Method, Url, web_sys};
 
 use crate::cookie::{self, Reference};
 use crate::html::{self, Policy};
-use crate::http::{Cache, Fault, header};
+use crate::http::{Cache, Fault, Request, header};
 use crate::rewrite::{self, Patches};
 use crate::settings::Settings;
 use crate::visitor::Visit;
@@ -73,10 +73,10 @@ pub async fn serve(
     settings: Rc<Settings>,
     now: Timestamp,
 ) -> Result<web_sys::Response, Fault> {
-    let url = request.url()?;
+    let url = request.url();
     let wants_html = request.method() == Method::Get && wants_html(request);
     let known = reference(request, &settings, now);
-    let asked = to_origin(request, &url, &settings.origin, known, wants_html)?;
+    let asked = to_origin(request, url, &settings.origin, known, wants_html)?;
     // The runtime sends the request now; the decision is made while the origin works.
     let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     let fetched = worker.fetch_with_request(&asked);
@@ -94,7 +94,7 @@ pub async fn serve(
 
 /// Serves a request that is none of ours where the edge is not set up: the site goes on without it.
 pub async fn untouched(request: &Request, origin: &Url) -> Result<web_sys::Response, Fault> {
-    let asked = to_origin(request, &request.url()?, origin, None, false)?;
+    let asked = to_origin(request, request.url(), origin, None, false)?;
     let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
     Ok(passed_on(answered(worker.fetch_with_request(&asked)).await?, origin))
 }

@@ -12,10 +12,10 @@ use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use worker::{Env, Request};
+use worker::Env;
 
 use crate::cookie::{self, Preview};
-use crate::http::{self, Answer, Fault, header};
+use crate::http::{self, Answer, Fault, Request, header};
 use crate::published;
 use crate::settings::Settings;
 
@@ -70,7 +70,7 @@ fn too_many() -> Fault {
 /// `GET /preview?token=&to=`: begins a preview in this browser; without a token it ends there.
 /// Errors: `bad_preview`, `bad_path`.
 pub fn enter(request: &Request, settings: &Settings, now: Timestamp) -> Result<Answer, Fault> {
-    let url = request.url()?;
+    let url = request.url();
     let find = |wanted: &str| {
         let found = url.query_pairs().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.into_owned())

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use js_sys::futures::future_to_promise;
 use selvedge::engine::{self, Effect, Input, Output, Reply};
 use selvedge::ids::{Entropy, EventKey};
 use selvedge::limits;
@@ -18,6 +19,7 @@ use selvedge::sync::Retry;
 use selvedge::time::Timestamp;
 use selvedge::wire::Fact;
 use selvedge::workspace::Workspace;
+use wasm_bindgen::prelude::*;
 use worker::{
     Delay, DurableObject, Env, Error, Request, Response, Result, SqlStorageValue, State,
     durable_object,
@@ -90,12 +92,8 @@ impl DurableObject for ProfileObject {
         Self { core: Rc::new(core) }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: Request) -> Result<Response> {
         match request.path().as_str() {
-            "/call" => {
-                let call: Call = objects::taken(&mut request).await?;
-                objects::given(&self.core.call(call).await?)
-            }
             "/held" => objects::given(&self.core.held()?),
             _ => Response::error("an object takes no such call", 404),
         }
@@ -113,6 +111,36 @@ impl DurableObject for ProfileObject {
     }
 }
 
+#[wasm_bindgen]
+impl ProfileObject {
+    /// A packed [`Call`]; the answer is a packed [`Reply`], or a promise of one where what it says
+    /// has to be waited for.
+    pub fn call(&self, message: &str) -> std::result::Result<JsValue, JsValue> {
+        let call: Call = objects::unpacked(message)
+            .ok_or_else(|| Error::from("a message between objects cannot be read"))?;
+        let core = Rc::clone(&self.core);
+        // A promise costs more than most answers, so there is none where nothing has to wait.
+        let Some(workspace) = core.alarm.get().and(published::known(&call.workspace)) else {
+            return Ok(promised(async move { core.call(call).await }));
+        };
+        let output = core.answer(&workspace, call)?;
+        if !output.changed {
+            return Ok(given(&output.reply)?);
+        }
+        Ok(promised(async move { core.follow(output).await }))
+    }
+}
+
+fn promised(reply: impl Future<Output = Result<Reply>> + 'static) -> JsValue {
+    future_to_promise(async move { Ok(given(&reply.await?)?) }).into()
+}
+
+fn given(reply: &Reply) -> Result<JsValue> {
+    let text = objects::packed(reply)
+        .ok_or_else(|| Error::from("an answer between objects cannot be written"))?;
+    Ok(text.into())
+}
+
 impl Core {
     pub fn settings(&self) -> Result<Rc<Settings>> {
         settings::of(&self.env).map_err(|fault| Error::from(fault.code().to_owned()))
@@ -128,8 +156,17 @@ impl Core {
             .await
             .map_err(failed)?;
         self.look_for_alarm().await?;
+        let output = self.answer(&workspace, call)?;
+        self.follow(output).await
+    }
+
+    fn answer(&self, workspace: &Workspace, call: Call) -> Result<Output> {
         let Call { now, seed, input, .. } = call;
-        let output = self.turn(&workspace, now, seed, input, &Gone::Nothing)?;
+        self.turn(workspace, now, seed, input, &Gone::Nothing)
+    }
+
+    /// Sees to what an answer left to do.
+    async fn follow(self: &Rc<Self>, output: Output) -> Result<Reply> {
         if !output.changed {
             return Ok(output.reply);
         }

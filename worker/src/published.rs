@@ -102,9 +102,14 @@ pub fn spent(workspace: &Workspace, now: Timestamp) -> Vec<u32> {
     })
 }
 
+/// A workspace by version, where this isolate has it.
+pub fn known(version: &str) -> Option<Rc<Workspace>> {
+    KNOWN.with_borrow(|known| known.find(version))
+}
+
 /// A workspace by version. Errors: `no_workspace`, `unavailable`.
 pub async fn version(env: &Env, tenant: &str, version: &str) -> Result<Rc<Workspace>, Fault> {
-    if let Some(known) = KNOWN.with_borrow(|known| known.find(version)) {
+    if let Some(known) = known(version) {
         return Ok(known);
     }
     let stub = objects::tenant(env, tenant)?;

@@ -1,9 +1,9 @@
 //! Which path and method lead where. It must never do what a route does.
 
 use selvedge::event::EventKind;
-use worker::{Context, Env, Method, Request, web_sys};
+use worker::{Context, Env, Method, web_sys};
 
-use crate::http::{self, Answer, Fault};
+use crate::http::{self, Answer, Fault, Request};
 use crate::objects;
 use crate::settings;
 use crate::visitor::Visit;
@@ -111,7 +111,7 @@ pub async fn answer(
     _context: Context,
 ) -> worker::Result<web_sys::Response> {
     let method = request.method();
-    let path = request.path();
+    let path = request.url().path().to_owned();
     if !path.starts_with(OURS) && Route::of(&path).is_none() {
         let served = match settings::of(&env) {
             Ok(settings) => page::serve(&request, env, settings, objects::now()).await,
@@ -122,7 +122,7 @@ pub async fn answer(
         };
         return match served {
             Ok(response) => Ok(response),
-            Err(fault) => Ok(fault.answer().respond(&method)?.into()),
+            Err(fault) => fault.answer().respond(&method),
         };
     }
     let answer =
@@ -132,7 +132,7 @@ pub async fn answer(
                 _ => fault.answer(),
             }
         });
-    Ok(answer.respond(&method)?.into())
+    answer.respond(&method)
 }
 
 async fn own(

@@ -12,9 +12,8 @@ use selvedge::ids::Entropy;
 use selvedge::{json, limits};
 use serde::Deserialize;
 use serde_json::json as value;
-use worker::Request;
 
-use crate::http::{self, Answer, Fault, header};
+use crate::http::{self, Answer, Fault, Request, header};
 use crate::objects;
 use crate::settings::Settings;
 use crate::views;

@@ -15,10 +15,10 @@ use selvedge::offer::is_spoken;
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Workspace};
 use serde::Deserialize;
-use worker::{Env, Request, Url};
+use worker::{Env, Url};
 
 use crate::cookie::{self, Cookie};
-use crate::http::{Fault, header};
+use crate::http::{Fault, Request, header};
 use crate::objects::{self, Call};
 use crate::settings::Settings;
 use crate::{preview, published};
@@ -57,7 +57,7 @@ impl Visit {
         workspace: Rc<Workspace>,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let url = request.url()?;
+        let url = request.url().clone();
         let signals = signals(request, &settings);
         let fields = fields(request, &url, &signals.region, &workspace.languages);
         let sent = header(request, "cookie");

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-evaluator";
-const PROFILE: &str = "wasm-evaluator";
+const PROFILE: &str = "wasm-server";
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-worker";
-const PROFILE: &str = "wasm";
+const PROFILE: &str = "wasm-server";
 
 /// The bindings catch JavaScript's exceptions inside Wasm; browsers' older engines cannot, so only
 /// the worker may use them.
-const PASSES: [&str; 2] = ["-Oz", "--enable-exception-handling"];
+const PASSES: [&str; 2] = ["-Os", "--enable-exception-handling"];
 
 pub fn folder() -> PathBuf {
     paths::build().join("worker")

@@ -64,6 +64,9 @@ test("revoked, then merged with a profile that holds the grant: it stays revoked
   const login = await other.login("W-1");
   assert.deepEqual(login.json, { linked: false, attached: false, refused: "no_consent" });
   await assertGone("W-1", browser, "after the login of the device that holds the grant");
+  // The edge confirms before it tells the central store.
+  const told = async () => (await personAt(both.url, "W-1")).consent.personalise === false;
+  await until(told, "the central store knows", WITHIN_MS);
   const later = await personAt(both.url, "W-1");
   assert.deepEqual([later.consent.profile, later.consent.personalise], [false, false]);
 });

@@ -44,7 +44,7 @@ impl File {
 
 type Rule = fn(&File) -> Vec<String>;
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("opens with what it is", opens_with_a_header),
     ("short files", short_files),
     ("short lines", short_lines),
@@ -55,6 +55,7 @@ const RULES: [(&str, Rule); 10] = [
     ("reasons for dependencies", reasons_for_dependencies),
     ("exact versions of npm's packages", exact_versions),
     ("our words", our_words),
+    ("links that lead somewhere", whole_links),
 ];
 
 fn opens_with_a_header(file: &File) -> Vec<String> {
@@ -224,6 +225,21 @@ fn our_words(file: &File) -> Vec<String> {
     })
 }
 
+/// Links from page to page, and to pictures. Those to the web are not asked.
+fn whole_links(file: &File) -> Vec<String> {
+    if !file.is(&[".md"]) {
+        return Vec::new();
+    }
+    let folder = root().join(&file.path);
+    faulty_lines(file, |line| {
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let local = |target: &&str| !target.is_empty() && !target.contains(":");
+        let gone = |target: &&str| !folder.with_file_name(target).exists();
+        let lost = targets.filter(local).find(gone)?;
+        Some(format!("links to `{lost}`, which is not there"))
+    })
+}
+
 fn faulty_lines(file: &File, fault: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let lines = file.text.lines().enumerate();
     lines.filter_map(|(number, line)| Some(format!("{}: {}", number + 1, fault(line)?))).collect()
@@ -281,7 +297,7 @@ fn every_rule_finds_a_planted_fault() {
     let undone = format!("//! x\n{}\n", concat!("to", "do!()"));
     let machine = format!("see {}x\n", concat!("/ro", "ot/"));
     let map = format!("//! x\nuse {};\n", concat!("std::collections::Hash", "Map"));
-    let planted: [(&str, &str); 10] = [
+    let planted: [(&str, &str); 11] = [
         ("src/x.rs", "use std::fs;\n"),
         ("src/x.rs", &many),
         ("js/src/x.ts", &long),
@@ -292,6 +308,7 @@ fn every_rule_finds_a_planted_fault() {
         ("x/Cargo.toml", "[dev-dependencies]\nserde = { version = \"1\", features = [\"x\"] }\n"),
         ("package.json", "{ \n  \"esbuild\": \"^1.0.0\"\n}\n"),
         ("js/src/x.ts", "// A campaign.\n"),
+        ("docs/x.md", "[y](no-such-page.md#z)\n"),
     ];
     for ((name, rule), (path, text)) in RULES.into_iter().zip(planted) {
         let file = File { path: path.into(), text: text.into() };

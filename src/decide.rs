@@ -22,7 +22,7 @@ use crate::rule::{Facts, Rules, Scratch, Slot, Truth, Value};
 use crate::time::Timestamp;
 use crate::workspace::{ComputedDecl, ComputedKind, Placement, Workspace};
 
-use case::Case;
+use case::{Case, Met};
 use exposure::AllMissed;
 
 pub use content::fill;
@@ -334,6 +334,7 @@ pub struct Work {
     search: Scratch,
     judge: Scratch,
     missed: AllMissed,
+    met: Met,
 }
 
 impl Work {
@@ -343,6 +344,7 @@ impl Work {
         self.search.begin();
         self.judge.begin();
         self.missed.all.clear();
+        self.met.forget();
     }
 }
 
@@ -355,8 +357,9 @@ pub struct Chosen {
     pub variant: Option<u16>,
 }
 
-/// Who wins a placement. `taken` are offers, by index, that the page shows already. Nothing is
-/// allocated once `work` has seen a page. [`Work::begin`] goes before.
+/// Who wins a placement. `taken` are offers, by index, that the page shows already; placements of
+/// one page are asked for with one view and one `now`, so that what the first found out serves the
+/// next. Nothing is allocated once `work` has seen a page. [`Work::begin`] goes before.
 pub fn choose(
     workspace: &Workspace,
     view: &View<'_>,
@@ -365,9 +368,9 @@ pub fn choose(
     taken: &[u32],
     work: &mut Work,
 ) -> Option<Chosen> {
-    let Work { search, judge, missed, .. } = work;
+    let Work { search, judge, missed, met, .. } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search)
+    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search, met)
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -380,8 +383,10 @@ pub fn choose_and_trace(
     work: &mut Work,
     trace: &mut Trace,
 ) -> Option<Chosen> {
-    let Work { page, search, judge, missed } = work;
+    let Work { page, search, judge, missed, met } = work;
     missed.all.clear();
+    // It searches by itself, from the start.
+    met.forget();
     let mut case = Case { workspace, view, now, taken, scratch: judge, missed };
     case.all(*page, placement, search, trace)
 }

@@ -247,7 +247,21 @@ impl Rules {
         visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.walk(self, facts, scratch, sift, visit);
+            index.walk(self, facts, scratch, false, sift, visit);
+        }
+    }
+
+    /// Goes on behind the rule at which the last search with `scratch` was broken off. The group
+    /// and the facts must be the same.
+    pub fn walk_on(
+        &self,
+        group: GroupId,
+        facts: &Facts,
+        scratch: &mut Scratch,
+        visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
+    ) {
+        if let Some(index) = self.groups.get(at(group.0)) {
+            index.walk(self, facts, scratch, true, false, visit);
         }
     }
 

@@ -7,9 +7,10 @@ use super::exposure::{AllMissed, Missed};
 use super::{Chosen, Code, Trace, View, offer};
 use crate::limits;
 use crate::offer::Offer;
-use crate::rule::{Scratch, Truth};
+use crate::rule::{GroupId, Scratch, Truth};
 use crate::time::Timestamp;
 use crate::workspace::{Placement, Workspace};
+
 /// One placement being decided.
 pub(super) struct Case<'a, 'v, 's> {
     pub workspace: &'a Workspace,
@@ -21,21 +22,56 @@ pub(super) struct Case<'a, 'v, 's> {
 }
 
 impl<'a> Case<'a, '_, '_> {
-    /// The winner alone, found through the index.
-    pub fn first(&mut self, placement: &Placement, search: &mut Scratch) -> Option<Chosen> {
+    /// The winner alone, found through the index. Another placement of the page with the same
+    /// offers begins with those that were met, and goes on behind them.
+    pub fn first(
+        &mut self,
+        placement: &Placement,
+        search: &mut Scratch,
+        met: &mut Met,
+    ) -> Option<Chosen> {
         let (workspace, facts) = (self.workspace, self.view.facts);
         let mut best = Best::default();
-        let visit = &mut |place, holds| {
-            let shows = self.consider(placement, place, holds, &mut best, None);
-            // Where the rank is static, the first that passes is the winner.
-            if shows && !placement.is_ranked || best.is_settled {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+        let group = placement.group;
+        let goes_on = met.group.replace(group) == Some(group);
+        if !goes_on {
+            met.all.clear();
+        }
+        for (place, known) in &mut met.all {
+            let (code, ends) = self.try_one(placement, *place, *known, &mut best);
+            if let Some(code) = code {
+                *known = code.known();
             }
+            if ends {
+                return self.end(&best);
+            }
+        }
+        let visit = &mut |place, _| {
+            let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best);
+            if !code.is_some_and(Code::is_settled) {
+                met.all.push((place, code.map_or(Known::Holds, Code::known)));
+            }
+            if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        workspace.rules.walk(placement.group, facts, search, false, visit);
+        if goes_on {
+            workspace.rules.walk_on(group, facts, search, visit);
+        } else {
+            workspace.rules.walk(group, facts, search, false, visit);
+        }
         self.end(&best)
+    }
+
+    /// Considers an offer where the winner alone matters; whether no other can win after it.
+    fn try_one(
+        &mut self,
+        placement: &Placement,
+        place: usize,
+        known: Known,
+        best: &mut Best<'a>,
+    ) -> (Option<Code>, bool) {
+        let (code, shows) = self.consider(placement, place, known, best, false);
+        // Where the rank is static, the first that passes is the winner.
+        (code, shows && !placement.is_ranked || best.is_settled)
     }
 
     /// The winner, and why every offer won or lost. Most lose at a gate or at a condition that the
@@ -51,13 +87,14 @@ impl<'a> Case<'a, '_, '_> {
         let mut best = Best::default();
         if let Some(places) = trace.go_on(page, placement) {
             for place in &places {
-                self.consider(placement, *place, true, &mut best, Some(&mut *trace));
+                self.tell(placement, *place, Known::Holds, &mut best, trace);
             }
             trace.give_back(places);
         } else {
             trace.begin(page, workspace, placement, |offer| self.is_kept_away(offer));
             let visit = &mut |place, holds| {
-                self.consider(placement, place, holds, &mut best, Some(&mut *trace));
+                let known = if holds { Known::Holds } else { Known::Nothing };
+                self.tell(placement, place, known, &mut best, trace);
                 ControlFlow::Continue(())
             };
             workspace.rules.walk(placement.group, facts, search, true, visit);
@@ -71,34 +108,45 @@ impl<'a> Case<'a, '_, '_> {
         best.winner
     }
 
-    /// Judges the offer at a place; whether it puts something there that may win. With `holds` its
-    /// condition is known to hold.
+    /// Considers an offer, and notes why it won or lost.
+    fn tell(
+        &mut self,
+        placement: &Placement,
+        place: usize,
+        known: Known,
+        best: &mut Best<'a>,
+        trace: &mut Trace,
+    ) {
+        if let (Some(code), _) = self.consider(placement, place, known, best, true) {
+            trace.note(place, code);
+        }
+    }
+
+    /// Judges the offer at a place; what became of it, and whether it puts something there that may
+    /// win. One that comes too late to win is judged with `always` alone.
     fn consider(
         &mut self,
         placement: &Placement,
         place: usize,
-        holds: bool,
+        known: Known,
         best: &mut Best<'a>,
-        trace: Option<&mut Trace>,
-    ) -> bool {
+        always: bool,
+    ) -> (Option<Code>, bool) {
         let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
-        let Some(offer) = offer(self.workspace, at) else { return false };
+        let Some(offer) = offer(self.workspace, at) else { return (None, false) };
         best.is_settled = best.is_beyond(offer);
-        if best.is_settled && trace.is_none() {
-            return false;
+        if best.is_settled && !always {
+            return (None, false);
         }
-        let judged = self.judge(at, offer, holds);
-        if let Some(trace) = trace {
-            trace.note(place, judged.0);
-        }
+        let judged = self.judge(at, offer, known);
         if best.is_settled {
-            return false;
+            return (Some(judged.0), false);
         }
         let chosen = self.shows(best, at, offer, judged);
         if let Some(chosen) = chosen {
             self.meet(best, offer, chosen);
         }
-        chosen.is_some()
+        (Some(judged.0), chosen.is_some())
     }
 
     /// Notes an offer that passes every step, if it is the best so far.
@@ -140,7 +188,7 @@ impl<'a> Case<'a, '_, '_> {
         for _ in 0..limits::FALLBACKS {
             let at = workspace.offer_at(held.fallback.as_ref()?)?;
             held = offer(workspace, at)?;
-            match self.judge(at, held, false) {
+            match self.judge(at, held, Known::Nothing) {
                 (Code::Won, variant) => return Some(Chosen { offer: at, variant }),
                 (code, _) if code.holds_back() => {}
                 _ => return None,
@@ -178,9 +226,12 @@ impl<'a> Case<'a, '_, '_> {
         held.filter(|_| !offer.is_control(variant))
     }
 
-    /// Where an offer fails first, and its variant. With `eligible` its condition is known to hold.
-    fn judge(&mut self, at: u32, offer: &Offer, eligible: bool) -> (Code, Option<u16>) {
-        let lost = self.is_kept_away(offer).or_else(|| self.loses(at, offer, eligible));
+    /// Where an offer fails first, and its variant.
+    fn judge(&mut self, at: u32, offer: &Offer, known: Known) -> (Code, Option<u16>) {
+        let lost = match known {
+            Known::Passes => self.is_taken(at, offer),
+            _ => self.is_kept_away(offer).or_else(|| self.loses(at, offer, known == Known::Holds)),
+        };
         if let Some(code) = lost {
             return (code, None);
         }
@@ -253,6 +304,44 @@ impl<'a> Case<'a, '_, '_> {
             .iter()
             .any(|other| *other != at && self.workspace.exclusion_at(*other) == Some(group));
         excluded.then_some(Code::Excluded)
+    }
+}
+
+/// What is known of an offer before it is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    /// Its condition holds.
+    Holds,
+    /// It passed every step on this page, but for what other placements show and its variant.
+    Passes,
+}
+
+impl Code {
+    /// What a code tells of the offer for the rest of the page.
+    fn known(self) -> Known {
+        match self {
+            Self::Won | Self::OnPageAlready | Self::Excluded | Self::ControlVariant => {
+                Known::Passes
+            }
+            _ => Known::Holds,
+        }
+    }
+}
+
+/// The offers whose conditions held, as far as a page was searched: the next placement with the
+/// same offers need not search for them again.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    /// Whose offers they are.
+    group: Option<GroupId>,
+    /// By rank: the place of each. Those are left out that are lost for the whole page.
+    all: Vec<(usize, Known)>,
+}
+
+impl Met {
+    pub fn forget(&mut self) {
+        self.group = None;
     }
 }
 

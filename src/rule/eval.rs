@@ -5,6 +5,7 @@ use crate::limits::{CONDITION_DEPTH, CONDITION_STEPS};
 
 use super::facts::{Facts, MISSING};
 use super::image::{Column, Node, Op};
+use super::index::Cursor;
 use super::number::to_double;
 use super::operators::{Made, Text, Val};
 use super::pattern::{Threads, is_match};
@@ -19,8 +20,8 @@ pub struct Scratch {
     epoch: u32,
     memo: Vec<Memo>,
     threads: Threads,
-    /// Of the block of rules that is searched: where the rows of its tables begin.
-    pub(super) rows: Vec<u32>,
+    /// How far the last search came.
+    pub(super) cursor: Cursor,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -50,6 +50,57 @@ struct Table {
     through: u32,
 }
 
+/// How far a search has come. It belongs to the facts that it began with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cursor {
+    block: usize,
+    /// Whether what follows is of this block.
+    is_open: bool,
+    /// Words that were looked at.
+    words: usize,
+    /// Of the last of them, the rules that were not visited.
+    left: u64,
+    /// Where the rows of the tables of slots with one value begin.
+    rows: Vec<u32>,
+    /// Whether no value is missing of which a sifting search must know.
+    told: bool,
+}
+
+impl Cursor {
+    fn rewind(&mut self) {
+        self.block = 0;
+        self.is_open = false;
+    }
+
+    /// Begins a block.
+    fn open(&mut self, block: &Block, facts: &Facts, sift: bool) {
+        self.is_open = true;
+        self.words = 0;
+        self.left = 0;
+        self.told = true;
+        self.rows.clear();
+        for table in &block.single {
+            let segment = facts.segment(table.slot);
+            if !sift || segment != MISSING {
+                self.rows.push(table.row(segment));
+            } else {
+                self.told = false;
+            }
+        }
+        if sift {
+            let missing = |list: &Table| facts.entries(list.slot).is_none_or(is_missing);
+            self.told &= !block.lists.iter().any(missing);
+        }
+    }
+
+    /// Takes the next rule of those that are left.
+    fn next_rule(&mut self) -> usize {
+        let bit = at(self.left.trailing_zeros());
+        self.left &= self.left.wrapping_sub(1);
+        INDEX_BLOCK * self.block + 64 * self.words.wrapping_sub(1) + bit
+    }
+}
+
 /// A rule of a block that looks at a slot.
 struct Look {
     /// Which rule of the block.
@@ -72,6 +123,8 @@ impl Index {
     }
 
     /// Visits the rules that match, by their places in the group, until the visitor breaks off.
+    /// With `goes_on` it begins behind the rule at which the last visitor broke off, who looked at
+    /// the same facts.
     ///
     /// With `sift` it visits also those that cannot be told from tables and other nodes alone, and
     /// says so: all others are false. A missing value shows nothing then, since a condition that
@@ -81,32 +134,22 @@ impl Index {
         rules: &Rules,
         facts: &Facts,
         scratch: &mut Scratch,
+        goes_on: bool,
         sift: bool,
         visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
     ) {
-        let mut rows = std::mem::take(&mut scratch.rows);
-        let mut first = 0;
-        'blocks: for block in &self.blocks {
-            rows.clear();
-            let mut told = true;
-            for table in &block.single {
-                let segment = facts.segment(table.slot);
-                if !sift || segment != MISSING {
-                    rows.push(table.row(segment));
-                } else {
-                    told = false;
-                }
+        let mut cursor = std::mem::take(&mut scratch.cursor);
+        if !goes_on {
+            cursor.rewind();
+        }
+        'blocks: while let Some(block) = self.blocks.get(cursor.block) {
+            if !cursor.is_open {
+                cursor.open(block, facts, sift);
             }
-            if sift {
-                let missing = |list: &Table| facts.entries(list.slot).is_none_or(is_missing);
-                told &= !block.lists.iter().any(missing);
-            }
-            for word in 0..block.words {
-                let mut left = block.left(word, block.word(0, word), &rows, facts, sift);
-                while left != 0 {
-                    let rule = first + 64 * word + at(left.trailing_zeros());
-                    left &= left - 1;
-                    let truth = match told {
+            loop {
+                while cursor.left != 0 {
+                    let rule = cursor.next_rule();
+                    let truth = match cursor.told {
                         true => self.rest(rule, rules, facts, scratch),
                         false => None,
                     };
@@ -116,10 +159,17 @@ impl Index {
                         break 'blocks;
                     }
                 }
+                if cursor.words == block.words {
+                    break;
+                }
+                let word = cursor.words;
+                cursor.left = block.left(word, block.word(0, word), &cursor.rows, facts, sift);
+                cursor.words += 1;
             }
-            first += INDEX_BLOCK;
+            cursor.block += 1;
+            cursor.is_open = false;
         }
-        scratch.rows = rows;
+        scratch.cursor = cursor;
     }
 
     /// What the nodes come to that no table knows, of a rule that all tables let through; None

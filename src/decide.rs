@@ -331,8 +331,7 @@ pub fn audiences(workspace: &Workspace, view: &View<'_>) -> Vec<String> {
 pub struct Work {
     /// Counts pages.
     page: u32,
-    search: Scratch,
-    judge: Scratch,
+    scratch: Scratch,
     missed: AllMissed,
     met: Met,
 }
@@ -341,10 +340,15 @@ impl Work {
     /// Begins a page: call it whenever facts changed.
     pub fn begin(&mut self) {
         self.page = self.page.wrapping_add(1);
-        self.search.begin();
-        self.judge.begin();
+        self.scratch.begin();
         self.missed.all.clear();
         self.met.forget();
+    }
+
+    /// What the page took so far.
+    #[cfg(feature = "replay")]
+    pub fn tally(&self) -> &crate::rule::Tally {
+        self.scratch.tally()
     }
 }
 
@@ -368,9 +372,9 @@ pub fn choose(
     taken: &[u32],
     work: &mut Work,
 ) -> Option<Chosen> {
-    let Work { search, judge, missed, met, .. } = work;
+    let Work { scratch, missed, met, .. } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, scratch: judge, missed }.first(placement, search, met)
+    Case { workspace, view, now, taken, missed }.first(placement, scratch, met)
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -383,12 +387,12 @@ pub fn choose_and_trace(
     work: &mut Work,
     trace: &mut Trace,
 ) -> Option<Chosen> {
-    let Work { page, search, judge, missed, met } = work;
+    let Work { page, scratch, missed, met } = work;
     missed.all.clear();
     // It searches by itself, from the start.
     met.forget();
-    let mut case = Case { workspace, view, now, taken, scratch: judge, missed };
-    case.all(*page, placement, search, trace)
+    let mut case = Case { workspace, view, now, taken, missed };
+    case.all(*page, placement, scratch, trace)
 }
 
 /// The experiments that decided the choice just made with `work`, each with its variant, by index.
@@ -399,7 +403,7 @@ pub fn exposed(
     work: &mut Work,
 ) -> Vec<(u16, u16)> {
     let shown = chosen.and_then(|chosen| Some((chosen, offer(workspace, chosen.offer)?)));
-    exposure::of(workspace, view, shown, &work.missed, &mut work.judge)
+    exposure::of(workspace, view, shown, &work.missed, &mut work.scratch)
 }
 
 /// Decides one placement. `taken` are offers that the page shows already.

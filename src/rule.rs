@@ -49,6 +49,8 @@ use crate::pack::{Pack, Reader};
 
 pub use calendar::civil_day;
 pub use eval::Scratch;
+#[cfg(feature = "replay")]
+pub use eval::Tally;
 use eval::{Run, at};
 pub use facts::Facts;
 pub use image::Span;
@@ -80,6 +82,9 @@ pub struct Failed {
     /// The slots that it reads, ascending.
     pub reads: Vec<Slot>,
 }
+
+/// Hears the place of a rule, whether it is known to hold, and what the decision found out so far.
+pub type Visit<'v> = dyn FnMut(usize, bool, &mut Scratch) -> ControlFlow<()> + 'v;
 
 /// All conditions of a workspace, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -233,7 +238,7 @@ impl Rules {
         scratch: &mut Scratch,
         mut visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
-        self.walk(group, facts, scratch, false, &mut |place, _| visit(place));
+        self.walk(group, facts, scratch, false, &mut |place, _, _| visit(place));
     }
 
     /// The same, or with `sift` also those of which the index cannot tell; the visitor hears
@@ -244,7 +249,7 @@ impl Rules {
         facts: &Facts,
         scratch: &mut Scratch,
         sift: bool,
-        visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
             index.walk(self, facts, scratch, false, sift, visit);
@@ -258,7 +263,7 @@ impl Rules {
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
-        visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
             index.walk(self, facts, scratch, true, false, visit);

@@ -12,7 +12,10 @@ use decisions::compare::Tally;
 use decisions::declared::{Arm, Declared, Experiment, Offer};
 use decisions::json;
 use oracle::{E, V};
+use selvedge::decide::{self, Trace, Work};
 use selvedge::replay::cases;
+use selvedge::slice::Resident;
+use selvedge::workspace::Workspace;
 
 const CASES: usize = 2_000;
 
@@ -31,6 +34,68 @@ fn the_engine_decides_as_the_naive_interpreter_does() {
     }
     tally.check();
     println!("{}", tally.line());
+}
+
+/// A page asks for its placements one after the other, and what the first found out serves the next.
+#[test]
+fn placements_of_one_page_are_decided_as_each_by_itself() {
+    let (mut goes_on, mut won) = (0, 0);
+    for seed in 1..=150 {
+        let block = Block::made_up(seed, &mut 0);
+        let workspace = Workspace::from_bytes(&block.cases.image).unwrap().for_page();
+        let answers = cases::run(&block.cases).unwrap();
+        for (case, answered) in block.cases.cases.iter().zip(&answers) {
+            let mut resident = Resident::new(&workspace);
+            assert!(resident.read(&workspace, &answered.slice));
+            decide::set_request(&mut resident.facts, &workspace, &case.request, case.now);
+            for with_reasons in [false, true] {
+                let (mut work, mut trace) = (Work::default(), Trace::default());
+                let shown = answered.edge.decisions.iter().filter_map(|one| one.offer.as_ref());
+                let shown = case.around.shown.iter().chain(shown);
+                let mut taken: Vec<u32> = shown.filter_map(|key| workspace.shown_at(key)).collect();
+                work.begin();
+                let placements = workspace.placements.iter().zip(&answered.page_explained);
+                for (placement, wanted) in placements {
+                    let (view, now) = (resident.view(), case.now);
+                    let (taken_now, work) = (taken.as_slice(), &mut work);
+                    let chosen = if with_reasons {
+                        let trace = &mut trace;
+                        decide::choose_and_trace(
+                            &workspace, &view, now, placement, taken_now, work, trace,
+                        )
+                    } else {
+                        decide::choose(&workspace, &view, now, placement, taken_now, work)
+                    };
+                    let offer = chosen.map(|one| &workspace.offers[one.offer as usize]);
+                    assert_eq!(offer.map(|offer| &offer.key), wanted.offer.as_ref(), "{seed}");
+                    let variant = chosen
+                        .and_then(|one| decide::variant_name(&workspace, offer?, one.variant));
+                    assert_eq!(variant, wanted.variant.as_deref(), "{seed}");
+                    let exposed = decide::exposed(&workspace, &view, chosen, work);
+                    let exposed: Vec<_> = exposed
+                        .iter()
+                        .filter_map(|one| decide::exposure_names(&workspace, *one))
+                        .collect();
+                    let wanted_exposures: Vec<_> = wanted
+                        .exposures
+                        .iter()
+                        .map(|one| (one.experiment.as_str(), one.variant.as_str()))
+                        .collect();
+                    assert_eq!(exposed, wanted_exposures, "{seed}");
+                    if with_reasons {
+                        let codes = wanted.trace.iter().map(|one| one.code.as_str());
+                        assert!(trace.words().eq(codes), "{seed}");
+                    }
+                    won += usize::from(chosen.is_some());
+                    taken.extend(chosen.map(|one| one.offer));
+                }
+                let mut groups: Vec<_> = workspace.placements.iter().map(|one| one.group).collect();
+                groups.dedup();
+                goes_on += workspace.placements.len() - groups.len();
+            }
+        }
+    }
+    assert!(goes_on > 0 && won > 0, "{goes_on} placements share their offers, {won} were won");
 }
 
 type Bug = fn(&mut Declared);

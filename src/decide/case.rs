@@ -17,7 +17,6 @@ pub(super) struct Case<'a, 'v, 's> {
     pub view: &'a View<'v>,
     pub now: Timestamp,
     pub taken: &'a [u32],
-    pub scratch: &'s mut Scratch,
     pub missed: &'s mut AllMissed,
 }
 
@@ -27,7 +26,7 @@ impl<'a> Case<'a, '_, '_> {
     pub fn first(
         &mut self,
         placement: &Placement,
-        search: &mut Scratch,
+        scratch: &mut Scratch,
         met: &mut Met,
     ) -> Option<Chosen> {
         let (workspace, facts) = (self.workspace, self.view.facts);
@@ -38,7 +37,7 @@ impl<'a> Case<'a, '_, '_> {
             met.all.clear();
         }
         for (place, known) in &mut met.all {
-            let (code, ends) = self.try_one(placement, *place, *known, &mut best);
+            let (code, ends) = self.try_one(placement, *place, *known, &mut best, scratch);
             if let Some(code) = code {
                 *known = code.known();
             }
@@ -46,17 +45,17 @@ impl<'a> Case<'a, '_, '_> {
                 return self.end(&best);
             }
         }
-        let visit = &mut |place, _| {
-            let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best);
+        let visit = &mut |place, _, scratch: &mut Scratch| {
+            let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best, scratch);
             if !code.is_some_and(Code::is_settled) {
                 met.all.push((place, code.map_or(Known::Holds, Code::known)));
             }
             if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         if goes_on {
-            workspace.rules.walk_on(group, facts, search, visit);
+            workspace.rules.walk_on(group, facts, scratch, visit);
         } else {
-            workspace.rules.walk(group, facts, search, false, visit);
+            workspace.rules.walk(group, facts, scratch, false, visit);
         }
         self.end(&best)
     }
@@ -68,8 +67,9 @@ impl<'a> Case<'a, '_, '_> {
         place: usize,
         known: Known,
         best: &mut Best<'a>,
+        scratch: &mut Scratch,
     ) -> (Option<Code>, bool) {
-        let (code, shows) = self.consider(placement, place, known, best, false);
+        let (code, shows) = self.consider(placement, place, known, best, false, scratch);
         // Where the rank is static, the first that passes is the winner.
         (code, shows && !placement.is_ranked || best.is_settled)
     }
@@ -80,24 +80,24 @@ impl<'a> Case<'a, '_, '_> {
         &mut self,
         page: u32,
         placement: &Placement,
-        search: &mut Scratch,
+        scratch: &mut Scratch,
         trace: &mut Trace,
     ) -> Option<Chosen> {
         let (workspace, facts) = (self.workspace, self.view.facts);
         let mut best = Best::default();
         if let Some(places) = trace.go_on(page, placement) {
-            for place in &places {
-                self.tell(placement, *place, Known::Holds, &mut best, trace);
+            for (place, known) in &places {
+                self.tell(placement, *place, *known, &mut best, trace, scratch);
             }
             trace.give_back(places);
         } else {
-            trace.begin(page, workspace, placement, |offer| self.is_kept_away(offer));
-            let visit = &mut |place, holds| {
+            trace.begin(page, workspace, placement, |offer| self.is_kept_away(offer, scratch));
+            let visit = &mut |place, holds, scratch: &mut Scratch| {
                 let known = if holds { Known::Holds } else { Known::Nothing };
-                self.tell(placement, place, known, &mut best, trace);
+                self.tell(placement, place, known, &mut best, trace, scratch);
                 ControlFlow::Continue(())
             };
-            workspace.rules.walk(placement.group, facts, search, true, visit);
+            workspace.rules.walk(placement.group, facts, scratch, true, visit);
         }
         trace.end(placement, best.winner.map(|chosen| chosen.offer));
         self.end(&best)
@@ -116,8 +116,9 @@ impl<'a> Case<'a, '_, '_> {
         known: Known,
         best: &mut Best<'a>,
         trace: &mut Trace,
+        scratch: &mut Scratch,
     ) {
-        if let (Some(code), _) = self.consider(placement, place, known, best, true) {
+        if let (Some(code), _) = self.consider(placement, place, known, best, true, scratch) {
             trace.note(place, code);
         }
     }
@@ -131,6 +132,7 @@ impl<'a> Case<'a, '_, '_> {
         known: Known,
         best: &mut Best<'a>,
         always: bool,
+        scratch: &mut Scratch,
     ) -> (Option<Code>, bool) {
         let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
         let Some(offer) = offer(self.workspace, at) else { return (None, false) };
@@ -138,20 +140,20 @@ impl<'a> Case<'a, '_, '_> {
         if best.is_settled && !always {
             return (None, false);
         }
-        let judged = self.judge(at, offer, known);
+        let judged = self.judge(at, offer, known, scratch);
         if best.is_settled {
             return (Some(judged.0), false);
         }
-        let chosen = self.shows(best, at, offer, judged);
+        let chosen = self.shows(best, at, offer, judged, scratch);
         if let Some(chosen) = chosen {
-            self.meet(best, offer, chosen);
+            self.meet(best, offer, chosen, scratch);
         }
         (Some(judged.0), chosen.is_some())
     }
 
     /// Notes an offer that passes every step, if it is the best so far.
-    fn meet(&mut self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen) {
-        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+    fn meet(&self, best: &mut Best<'a>, offer: &'a Offer, chosen: Chosen, scratch: &mut Scratch) {
+        let score = self.view.score(&self.workspace.rules, offer, scratch);
         if best.winner.is_none() || score > best.score {
             *best = Best { winner: Some(chosen), offer: Some(offer), score, is_settled: false };
         }
@@ -165,30 +167,31 @@ impl<'a> Case<'a, '_, '_> {
         at: u32,
         offer: &'a Offer,
         (code, variant): (Code, Option<u16>),
+        scratch: &mut Scratch,
     ) -> Option<Chosen> {
         match code {
             Code::Won => return Some(Chosen { offer: at, variant }),
             Code::ControlVariant => {
                 let part = offer.experiment.as_ref().map(|part| part.experiment);
-                self.miss(best, offer, part.zip(variant));
+                self.miss(best, offer, part.zip(variant), scratch);
             }
             Code::HeldOut => {
-                let held = self.only_holdout(at, offer);
-                self.miss(best, offer, held.map(|holdout| (holdout, 0)));
+                let held = self.only_holdout(at, offer, scratch);
+                self.miss(best, offer, held.map(|holdout| (holdout, 0)), scratch);
             }
-            code if code.holds_back() => return self.stand_in(offer),
+            code if code.holds_back() => return self.stand_in(offer, scratch),
             _ => {}
         }
         None
     }
 
     /// The fallback of an offer that is held back, or the fallback's where that is held back too.
-    fn stand_in(&mut self, mut held: &'a Offer) -> Option<Chosen> {
+    fn stand_in(&mut self, mut held: &'a Offer, scratch: &mut Scratch) -> Option<Chosen> {
         let workspace = self.workspace;
         for _ in 0..limits::FALLBACKS {
             let at = workspace.offer_at(held.fallback.as_ref()?)?;
             held = offer(workspace, at)?;
-            match self.judge(at, held, Known::Nothing) {
+            match self.judge(at, held, Known::Nothing, scratch) {
                 (Code::Won, variant) => return Some(Chosen { offer: at, variant }),
                 (code, _) if code.holds_back() => {}
                 _ => return None,
@@ -198,9 +201,15 @@ impl<'a> Case<'a, '_, '_> {
     }
 
     /// Notes that an offer would be the best so far, were it not for this variant.
-    fn miss(&mut self, best: &Best<'a>, offer: &Offer, why: Option<(u16, u16)>) {
+    fn miss(
+        &mut self,
+        best: &Best<'a>,
+        offer: &Offer,
+        why: Option<(u16, u16)>,
+        scratch: &mut Scratch,
+    ) {
         let Some((experiment, variant)) = why else { return };
-        let score = self.view.score(&self.workspace.rules, offer, self.scratch);
+        let score = self.view.score(&self.workspace.rules, offer, scratch);
         if best.winner.is_none() || (!best.is_beyond(offer) && score > best.score) {
             self.missed.all.push(Missed { experiment, variant, priority: offer.priority, score });
         }
@@ -208,35 +217,43 @@ impl<'a> Case<'a, '_, '_> {
 
     /// The holdout that alone keeps an offer away; None where it would not be shown without it
     /// either.
-    fn only_holdout(&mut self, at: u32, offer: &Offer) -> Option<u16> {
+    fn only_holdout(&mut self, at: u32, offer: &Offer, scratch: &mut Scratch) -> Option<u16> {
         let (workspace, view) = (self.workspace, self.view);
         let mut held = None;
         for holdout in &offer.holdouts {
-            if view.variant(workspace, *holdout, self.scratch) == Some(0)
+            if view.variant(workspace, *holdout, scratch) == Some(0)
                 && held.replace(*holdout).is_some()
             {
                 return None;
             }
         }
-        if self.loses(at, offer, false).is_some() {
+        if self.loses(at, offer, false, scratch).is_some() {
             return None;
         }
         let part = offer.experiment.as_ref().map(|part| part.experiment);
-        let variant = part.and_then(|part| view.variant(workspace, part, self.scratch));
+        let variant = part.and_then(|part| view.variant(workspace, part, scratch));
         held.filter(|_| !offer.is_control(variant))
     }
 
     /// Where an offer fails first, and its variant.
-    fn judge(&mut self, at: u32, offer: &Offer, known: Known) -> (Code, Option<u16>) {
+    fn judge(
+        &mut self,
+        at: u32,
+        offer: &Offer,
+        known: Known,
+        scratch: &mut Scratch,
+    ) -> (Code, Option<u16>) {
         let lost = match known {
             Known::Passes => self.is_taken(at, offer),
-            _ => self.is_kept_away(offer).or_else(|| self.loses(at, offer, known == Known::Holds)),
+            _ => self
+                .is_kept_away(offer, scratch)
+                .or_else(|| self.loses(at, offer, known == Known::Holds, scratch)),
         };
         if let Some(code) = lost {
             return (code, None);
         }
         let variant = match &offer.experiment {
-            Some(part) => self.view.variant(self.workspace, part.experiment, self.scratch),
+            Some(part) => self.view.variant(self.workspace, part.experiment, scratch),
             None => None,
         };
         let code = if offer.is_control(variant) { Code::ControlVariant } else { Code::Won };
@@ -244,7 +261,7 @@ impl<'a> Case<'a, '_, '_> {
     }
 
     /// The first of the steps before its condition that an offer fails.
-    fn is_kept_away(&mut self, offer: &Offer) -> Option<Code> {
+    fn is_kept_away(&mut self, offer: &Offer, scratch: &mut Scratch) -> Option<Code> {
         let view = self.view;
         if offer.purpose.is_some_and(|purpose| !view.allowed.has(purpose)) {
             return Some(Code::NoConsent);
@@ -254,7 +271,7 @@ impl<'a> Case<'a, '_, '_> {
         }
         for holdout in &offer.holdouts {
             // The first variant of a holdout is the part that is held out.
-            if view.variant(self.workspace, *holdout, self.scratch) == Some(0) {
+            if view.variant(self.workspace, *holdout, scratch) == Some(0) {
                 return Some(Code::HeldOut);
             }
         }
@@ -262,10 +279,16 @@ impl<'a> Case<'a, '_, '_> {
     }
 
     /// The first step from its condition on that an offer fails, its experiment aside.
-    fn loses(&mut self, at: u32, offer: &Offer, eligible: bool) -> Option<Code> {
+    fn loses(
+        &mut self,
+        at: u32,
+        offer: &Offer,
+        eligible: bool,
+        scratch: &mut Scratch,
+    ) -> Option<Code> {
         let view = self.view;
         if !eligible {
-            match self.workspace.rules.truth(offer.rule, view.facts, self.scratch) {
+            match self.workspace.rules.truth(offer.rule, view.facts, scratch) {
                 Truth::Match => {}
                 Truth::NoMatch => return Some(Code::NotEligible),
                 Truth::Missing(slot) => return Some(Code::Missing(slot)),
@@ -319,7 +342,7 @@ pub(super) enum Known {
 
 impl Code {
     /// What a code tells of the offer for the rest of the page.
-    fn known(self) -> Known {
+    pub(super) fn known(self) -> Known {
         match self {
             Self::Won | Self::OnPageAlready | Self::Excluded | Self::ControlVariant => {
                 Known::Passes

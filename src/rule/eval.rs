@@ -22,6 +22,31 @@ pub struct Scratch {
     threads: Threads,
     /// How far the last search came.
     pub(super) cursor: Cursor,
+    /// What was done, for tests that bound it.
+    #[cfg(feature = "replay")]
+    pub(super) tally: Tally,
+}
+
+/// What the decisions of a page took, counted from where the page began.
+#[cfg(feature = "replay")]
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How often each memoised predicate was evaluated.
+    pub evaluated: Vec<u32>,
+    /// How many rules the index found and looked at.
+    pub candidates: u32,
+}
+
+#[cfg(feature = "replay")]
+impl Tally {
+    fn evaluates(&mut self, place: usize) {
+        if self.evaluated.len() <= place {
+            self.evaluated.resize(place + 1, 0);
+        }
+        if let Some(count) = self.evaluated.get_mut(place) {
+            *count += 1;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +63,17 @@ impl Scratch {
         if self.epoch == 0 {
             self.memo.clear();
         }
+        #[cfg(feature = "replay")]
+        {
+            self.tally.evaluated.fill(0);
+            self.tally.candidates = 0;
+        }
+    }
+
+    /// What was done since the last [`Scratch::begin`].
+    #[cfg(feature = "replay")]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 }
 
@@ -271,6 +307,8 @@ impl<'r, 's> Run<'r, 's> {
         let Some(node) = predicates.get(place) else {
             return Truth::Error(Code::BadImage);
         };
+        #[cfg(feature = "replay")]
+        self.scratch.tally.evaluates(place);
         let steps = std::mem::replace(&mut self.steps, CONDITION_STEPS);
         let truth = truth_of(self.eval(*node, None));
         self.steps = steps;

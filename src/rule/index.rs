@@ -8,15 +8,13 @@
 //!
 //! It must never know how an expression is evaluated, nor visit a rule that does not match.
 
-use std::ops::ControlFlow;
-
 use crate::limits::{INDEX_BLOCK, INDEX_ROWS};
 
-use super::Rules;
 use super::eval::{Run, Scratch, at};
 use super::facts::{Facts, MISSING};
 use super::image::{Column, Image};
 use super::truth::Truth;
+use super::{Rules, Visit};
 
 /// The rules of one group.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +134,7 @@ impl Index {
         scratch: &mut Scratch,
         goes_on: bool,
         sift: bool,
-        visit: &mut dyn FnMut(usize, bool) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) {
         let mut cursor = std::mem::take(&mut scratch.cursor);
         if !goes_on {
@@ -149,12 +147,16 @@ impl Index {
             loop {
                 while cursor.left != 0 {
                     let rule = cursor.next_rule();
+                    #[cfg(feature = "replay")]
+                    {
+                        scratch.tally.candidates += 1;
+                    }
                     let truth = match cursor.told {
                         true => self.rest(rule, rules, facts, scratch),
                         false => None,
                     };
                     if (truth == Some(true) || (sift && truth.is_none()))
-                        && visit(rule, truth.is_some()).is_break()
+                        && visit(rule, truth.is_some(), scratch).is_break()
                     {
                         break 'blocks;
                     }

@@ -238,35 +238,23 @@ impl Rules {
         scratch: &mut Scratch,
         mut visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
-        self.walk(group, facts, scratch, false, &mut |place, _, _| visit(place));
+        self.walk(group, facts, scratch, false, false, &mut |place, _, _| visit(place));
     }
 
     /// The same, or with `sift` also those of which the index cannot tell; the visitor hears
-    /// whether the rule is known to hold.
+    /// whether the rule is known to hold. With `goes_on` it begins behind the rule at which the last
+    /// search with `scratch` was broken off: the group and the facts must be the same.
     pub fn walk(
         &self,
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
+        goes_on: bool,
         sift: bool,
         visit: &mut Visit<'_>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.walk(self, facts, scratch, false, sift, visit);
-        }
-    }
-
-    /// Goes on behind the rule at which the last search with `scratch` was broken off. The group
-    /// and the facts must be the same.
-    pub fn walk_on(
-        &self,
-        group: GroupId,
-        facts: &Facts,
-        scratch: &mut Scratch,
-        visit: &mut Visit<'_>,
-    ) {
-        if let Some(index) = self.groups.get(at(group.0)) {
-            index.walk(self, facts, scratch, true, false, visit);
+            index.walk(self, facts, scratch, goes_on, sift, visit);
         }
     }
 

@@ -89,7 +89,9 @@ fn workspace(count: usize) -> Workspace {
             "offers": {{{offers}}}}}"#
     );
     let source = source.replace('\n', " ");
-    selvedge::compile::workspace(&source).unwrap_or_else(|why| panic!("{:?}", why.first())).for_evaluator()
+    selvedge::compile::workspace(&source)
+        .unwrap_or_else(|why| panic!("{:?}", why.first()))
+        .for_evaluator()
 }
 
 /// One person of whom the offers' conditions know something.

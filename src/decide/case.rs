@@ -36,11 +36,8 @@ impl<'a> Case<'a, '_, '_> {
         if !goes_on {
             met.all.clear();
         }
-        for (place, known) in &mut met.all {
-            let (code, ends) = self.try_one(placement, *place, *known, &mut best, scratch);
-            if let Some(code) = code {
-                *known = code.known();
-            }
+        for (place, known) in &met.all {
+            let (_, ends) = self.try_one(placement, *place, *known, &mut best, scratch);
             if ends {
                 return self.end(&best);
             }
@@ -52,11 +49,7 @@ impl<'a> Case<'a, '_, '_> {
             }
             if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        if goes_on {
-            workspace.rules.walk_on(group, facts, scratch, visit);
-        } else {
-            workspace.rules.walk(group, facts, scratch, false, visit);
-        }
+        workspace.rules.walk(group, facts, scratch, goes_on, false, visit);
         self.end(&best)
     }
 
@@ -97,7 +90,7 @@ impl<'a> Case<'a, '_, '_> {
                 self.tell(placement, place, known, &mut best, trace, scratch);
                 ControlFlow::Continue(())
             };
-            workspace.rules.walk(placement.group, facts, scratch, true, visit);
+            workspace.rules.walk(placement.group, facts, scratch, false, true, visit);
         }
         trace.end(placement, best.winner.map(|chosen| chosen.offer));
         self.end(&best)

@@ -36,17 +36,16 @@ impl<'a> Case<'a, '_, '_> {
         if !goes_on {
             met.all.clear();
         }
-        for (place, known) in &met.all {
-            let (_, ends) = self.try_one(placement, *place, *known, &mut best, scratch);
+        for (place, known) in met.all.iter().map(|one| Known::read(*one)) {
+            let (_, ends) = self.try_one(placement, place, known, &mut best, scratch);
             if ends {
                 return self.end(&best);
             }
         }
         let visit = &mut |place, _, scratch: &mut Scratch| {
             let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best, scratch);
-            if !code.is_some_and(Code::is_settled) {
-                met.all.push((place, code.map_or(Known::Holds, Code::known)));
-            }
+            // One that came too late was not judged: its condition is all that is known.
+            code.unwrap_or(Code::Outranked).keep(place, &mut met.all);
             if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         workspace.rules.walk(group, facts, scratch, goes_on, false, visit);
@@ -79,8 +78,8 @@ impl<'a> Case<'a, '_, '_> {
         let (workspace, facts) = (self.workspace, self.view.facts);
         let mut best = Best::default();
         if let Some(places) = trace.go_on(page, placement) {
-            for (place, known) in &places {
-                self.tell(placement, *place, *known, &mut best, trace, scratch);
+            for (place, known) in places.iter().map(|one| Known::read(*one)) {
+                self.tell(placement, place, known, &mut best, trace, scratch);
             }
             trace.give_back(places);
         } else {
@@ -333,15 +332,33 @@ pub(super) enum Known {
     Passes,
 }
 
+impl Known {
+    /// A place with what is known of its offer, as one number.
+    fn of(self, place: usize) -> usize {
+        2 * place + usize::from(self == Self::Passes)
+    }
+
+    /// The same, read again.
+    fn read(number: usize) -> (usize, Self) {
+        (number / 2, if number % 2 == 1 { Self::Passes } else { Self::Holds })
+    }
+}
+
 impl Code {
-    /// What a code tells of the offer for the rest of the page.
-    pub(super) fn known(self) -> Known {
-        match self {
+    /// Notes the place of an offer and what is known of it for the rest of the page, unless it is
+    /// lost in every placement.
+    #[inline(never)]
+    pub(super) fn keep(self, place: usize, open: &mut Vec<usize>) {
+        if self.is_settled() {
+            return;
+        }
+        let known = match self {
             Self::Won | Self::OnPageAlready | Self::Excluded | Self::ControlVariant => {
                 Known::Passes
             }
             _ => Known::Holds,
-        }
+        };
+        open.push(known.of(place));
     }
 }
 
@@ -351,8 +368,8 @@ impl Code {
 pub(super) struct Met {
     /// Whose offers they are.
     group: Option<GroupId>,
-    /// By rank: the place of each. Those are left out that are lost for the whole page.
-    all: Vec<(usize, Known)>,
+    /// By rank: the place of each, as [`Known::of`] writes it. Those are left out that are lost for the whole page.
+    all: Vec<usize>,
 }
 
 impl Met {

@@ -2,7 +2,6 @@
 //! It must never decide.
 
 use super::Code;
-use super::case::Known;
 use crate::offer::Offer;
 use crate::rule::GroupId;
 use crate::workspace::{Placement, Workspace};
@@ -17,9 +16,9 @@ pub struct Trace {
     /// Places of the offers that pass every step.
     passed: Vec<usize>,
     /// Places of the offers of which the next placement of the page may have more to say, and what
-    /// is known of each.
-    open: Vec<(usize, Known)>,
-    spare: Vec<(usize, Known)>,
+    /// is known of each: `Known::of`.
+    open: Vec<usize>,
+    spare: Vec<usize>,
     /// The page and the group that it was made for last.
     made_for: Option<(u32, GroupId)>,
 }
@@ -42,18 +41,14 @@ impl Trace {
 
     /// Goes on from the placement before, where that was one of the same page with the same offers:
     /// the places of those that must be judged anew. Of all others the codes stay.
-    pub(super) fn go_on(
-        &mut self,
-        page: u32,
-        placement: &Placement,
-    ) -> Option<Vec<(usize, Known)>> {
+    pub(super) fn go_on(&mut self, page: u32, placement: &Placement) -> Option<Vec<usize>> {
         let same = self.made_for == Some((page, placement.group));
         self.passed.clear();
         same.then(|| core::mem::replace(&mut self.open, core::mem::take(&mut self.spare)))
     }
 
     /// Gives the memory of [`Trace::go_on`] back.
-    pub(super) fn give_back(&mut self, mut places: Vec<(usize, Known)>) {
+    pub(super) fn give_back(&mut self, mut places: Vec<usize>) {
         places.clear();
         self.spare = places;
     }
@@ -85,9 +80,7 @@ impl Trace {
         if code == Code::Won {
             self.passed.push(place);
         }
-        if !code.is_settled() {
-            self.open.push((place, code.known()));
-        }
+        code.keep(place, &mut self.open);
         if let Some(number) = self.numbers.get_mut(place) {
             *number = code.number();
         }

@@ -242,8 +242,8 @@ impl Rules {
     }
 
     /// The same, or with `sift` also those of which the index cannot tell; the visitor hears
-    /// whether the rule is known to hold. With `goes_on` it begins behind the rule at which the last
-    /// search with `scratch` was broken off: the group and the facts must be the same.
+    /// whether the rule is known to hold. With `goes_on` it begins behind the rule at which the
+    /// last search with `scratch` was broken off: the group and the facts must be the same.
     pub fn walk(
         &self,
         group: GroupId,

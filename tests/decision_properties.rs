@@ -36,7 +36,7 @@ fn the_engine_decides_as_the_naive_interpreter_does() {
     println!("{}", tally.line());
 }
 
-/// A page asks for its placements one after the other, and what the first found out serves the next.
+/// A page asks for its placements in turn, and what the first found out serves the next.
 #[test]
 fn placements_of_one_page_are_decided_as_each_by_itself() {
     let (mut goes_on, mut won) = (0, 0);

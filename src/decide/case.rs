@@ -368,7 +368,8 @@ impl Code {
 pub(super) struct Met {
     /// Whose offers they are.
     group: Option<GroupId>,
-    /// By rank: the place of each, as [`Known::of`] writes it. Those are left out that are lost for the whole page.
+    /// By rank: the place of each, as `Known::of` writes it. Those that are lost for the whole page
+    /// are left out.
     all: Vec<usize>,
 }
 

@@ -275,23 +275,32 @@ impl Rules {
     }
 
     /// The slots that are read at these nodes and below.
-    fn slots_under(&self, mut open: Vec<u32>) -> std::collections::BTreeSet<Slot> {
+    fn slots_under(&self, open: Vec<u32>) -> std::collections::BTreeSet<Slot> {
         let mut slots = std::collections::BTreeSet::new();
+        self.visit_under(open, |node| slots.extend(self.slot_read_by(node)));
+        slots
+    }
+
+    /// Visits these nodes and those below, each once.
+    fn visit_under(&self, mut open: Vec<u32>, mut visit: impl FnMut(Node)) {
         let mut seen = std::collections::BTreeSet::new();
         while let Some(place) = open.pop() {
-            let Some(node) = self.image.node(place) else { continue };
-            if !seen.insert(place) {
+            let Some(node) = self.image.node(place).filter(|_| seen.insert(place)) else {
                 continue;
-            }
-            let slot = match node.op {
-                image::Op::Slot | image::Op::Has => u16::try_from(node.a).ok(),
-                image::Op::Key => self.key(node.a).map(|(key, _)| key.slot),
-                _ => None,
             };
-            slots.extend(slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot))));
+            visit(node);
             open.extend(self.image.children(node));
         }
-        slots
+    }
+
+    /// The slot that a node reads; of a view, the one that it is a view of.
+    fn slot_read_by(&self, node: Node) -> Option<Slot> {
+        let slot = match node.op {
+            Op::Slot | Op::Has => u16::try_from(node.a).ok(),
+            Op::Key => self.key(node.a).map(|(key, _)| key.slot),
+            _ => None,
+        };
+        slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot)))
     }
 
     /// The same without the places of conjuncts in their sources: what a page gets.
@@ -341,12 +350,7 @@ impl Rules {
         let mut read = shown.clone();
         for place in (0..).take(self.image.column(Column::NodeOps).len()) {
             let node = self.image.node(place);
-            let slot = node.and_then(|node| match node.op {
-                Op::Slot | Op::Has => u16::try_from(node.a).ok(),
-                Op::Key => self.key(node.a).map(|(key, _)| key.slot),
-                _ => None,
-            });
-            read.extend(slot.map(|slot| Slot(self.image.version_of(slot).unwrap_or(slot))));
+            read.extend(node.and_then(|node| self.slot_read_by(node)));
         }
         for (slot, path) in (0..).zip(self.image.column_mut(Column::SlotPaths)) {
             if !read.contains(&Slot(slot)) {

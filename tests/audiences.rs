@@ -288,6 +288,45 @@ fn more_entries_than_one_turn_takes_follow_in_the_next() {
     assert_eq!(world.objects[&home].state.wake(), None);
 }
 
+#[test]
+fn many_points_in_time_are_looked_at_a_few_at_a_time() {
+    let mut world = world_of(r#""busy": { "when": "count('Basket Viewed', hours(9)) >= 2" }"#);
+    let browser = world.browser("DE");
+    world.agree(&browser);
+    for _ in 0..60 {
+        world.track(&browser, "Basket Viewed", &[]);
+        world.wait(MINUTE);
+    }
+    let home = world.home(&browser);
+    world.wait(DAY);
+    let left = moves(&world, &home).pop().unwrap();
+    assert_eq!(left.event, "Audience Exited");
+    assert_eq!(left.time, START.plus_ms(9 * HOUR + 58 * MINUTE), "when the last but one is over");
+    let wakes = world.steps.iter().filter(|step| step.input == Input::Wake).count();
+    assert!((2..=8).contains(&wakes), "{wakes}: some wakes look further, not one for each event");
+}
+
+#[test]
+fn more_times_and_lengths_than_are_added_up_are_looked_at_every_hour() {
+    let many: Vec<String> =
+        (1..=4_200).map(|at| format!("now - profile.seen > minutes({})", 600 + at)).collect();
+    let parts = many.chunks(100).enumerate();
+    let some =
+        parts.map(|(at, part)| format!(r#""a{at:02}": {{ "when": "{}" }}"#, part.join(" || ")));
+    let mut world = world_of(&some.collect::<Vec<_>>().join(", "));
+    let browser = world.browser("DE");
+    world.agree(&browser);
+    world.track(&browser, "Basket Viewed", &[("at", Value::Timestamp(START.0))]);
+    let home = world.home(&browser);
+    assert_eq!(world.objects[&home].state.wake(), Some(START.plus_ms(HOUR)));
+    world.wait(12 * HOUR);
+    let entered = moves(&world, &home);
+    let first = entered.first().unwrap();
+    assert!(first.time.since_ms(START) > 601 * MINUTE, "{first:?}");
+    assert!(first.time.since_ms(START) <= 601 * MINUTE + HOUR, "{first:?}");
+    assert_eq!(kept(&world, &home), live(&mut world, &browser));
+}
+
 /// Conditions that time moves in every way that is promised to be noticed.
 const CONDITIONS: [&str; 18] = [
     "profile.left",

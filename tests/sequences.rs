@@ -256,3 +256,17 @@ fn mistakes_in_a_sequence_are_told_where_they_stand() {
         assert_eq!(read(&computed), [told], "{computed}");
     }
 }
+
+#[test]
+fn a_misspelt_property_is_pointed_at_and_put_right() {
+    let source = r#"{ "format": 1, "languages": ["en"],
+        "events": { "Viewed": { "price": "double" } },
+        "computed": { "it": { "sequence": [
+            { "event": "Viewed", "where": { "prise": 1 } }, { "event": "Viewed" } ] } } }"#;
+    let mistakes = selvedge::compile::workspace(source).unwrap_err();
+    let [mistake] = &mistakes[..] else { panic!("{mistakes:?}") };
+    let place = |number: u32| usize::try_from(number).unwrap() - 1;
+    let line = source.lines().nth(place(mistake.line)).unwrap();
+    assert!(line[place(mistake.column)..].starts_with(r#""prise""#), "{mistake:?}");
+    assert_eq!(mistake.suggestion.as_deref(), Some("price"));
+}

@@ -1,8 +1,9 @@
 //! Sequences among the computed traits: events in an order, and events that stay away.
 
+use super::cel::closest;
 use super::names;
-use super::reader::{Fields, Node, Reader};
-use super::traits::{Computed, Events};
+use super::reader::{Fields, Node, Reader, shorten};
+use super::traits::{Computed, Events, WAYS, read_event};
 use crate::limits;
 use crate::profile::{Sequence, Step};
 use crate::rule::Value;
@@ -27,8 +28,8 @@ pub(super) fn read<'a>(
     steps: &Node<'a>,
     known: Option<&Events>,
 ) -> Option<Computed> {
-    let alone = ["count", "sum", "min", "max", "first", "last", "distinct", "streak", "recency"];
-    for name in alone.into_iter().chain(["property", "window", "type"]) {
+    let others = WAYS.iter().map(|(word, _)| *word);
+    for name in others.chain(["property", "window", "type"]) {
         if let Some(node) = fields.get(name) {
             reader.note(node, "bad_computed", format!("a `sequence` has no `{name}`"));
         }
@@ -42,7 +43,7 @@ pub(super) fn read<'a>(
         .map(|(at, node)| read_step(reader, node, at == 0, known))
         .collect();
     let for_ms = fields.get("for").and_then(|node| names::duration_ms(reader, node));
-    let until = fields.get("until").and_then(|node| event(reader, node, known));
+    let until = fields.get("until").and_then(|node| read_event(reader, node, known));
     let public = fields.get("public").and_then(|node| reader.bool(node)).unwrap_or(false);
     let steps: Vec<Step> = read.into_iter().flatten().collect();
     let first = steps.first()?;
@@ -55,15 +56,6 @@ pub(super) fn read<'a>(
         value: TraitKind::Bool,
         sequence: Some(Sequence { steps, for_ms, until: until.map(str::to_owned) }),
     })
-}
-
-fn event<'a>(reader: &mut Reader<'a>, node: &Node<'a>, known: Option<&Events>) -> Option<&'a str> {
-    let event = names::event(reader, node)?;
-    if let Some(known) = known.filter(|known| !known.contains_key(event)) {
-        let names = known.keys().map(String::as_str);
-        reader.note_unknown(node, "unknown_event", "event", event, names);
-    }
-    Some(event)
 }
 
 fn read_step<'a>(
@@ -97,7 +89,7 @@ fn read_step<'a>(
         }
         _ => {}
     }
-    let event = event(reader, named, known)?;
+    let event = read_event(reader, named, known)?;
     let within_ms = within.and_then(|node| names::duration_ms(reader, node));
     let properties = known.and_then(|known| known.get(event));
     let wanted = fields.get("where").and_then(|node| read_where(reader, node, properties));
@@ -127,8 +119,10 @@ fn read_where<'a>(
     let is_number = |kind| matches!(kind, TraitKind::Int | TraitKind::Double);
     match known.get(entry.name) {
         None => {
-            let names = known.keys().map(String::as_str);
-            reader.note_unknown(&entry.node, "unknown_property", "property", entry.name, names);
+            let message = format!("unknown property `{}`", shorten(entry.name));
+            let meant = closest(entry.name, known.keys().map(String::as_str));
+            let (key, path) = (entry.key.clone(), &entry.node.path);
+            reader.note_at(key, path, "unknown_property", message, meant.as_deref());
         }
         Some(kind) if *kind == kind_of(&value) => {}
         Some(kind) if is_number(*kind) && is_number(kind_of(&value)) => {}

@@ -69,11 +69,6 @@ impl Vocabulary {
         self.traits.keys().chain(self.computed.keys()).map(String::as_str)
     }
 
-    /// The events that may be named, where the workspace lists them.
-    fn events_known(&self, closed: bool) -> Option<&Events> {
-        closed.then_some(&self.events)
-    }
-
     /// Whether a page may read it; None where it was not declared.
     pub fn is_public(&self, name: &str) -> Option<bool> {
         let public = self.traits.get(name).map(|one| one.public);
@@ -183,7 +178,8 @@ const COMPUTED_FIELDS: [&str; 16] = [
     "window", "type", "public", "sequence", "for", "until",
 ];
 
-const WAYS: [(&str, ComputedKind); 9] = [
+/// The words that derive a computed trait from one kind of events.
+pub(super) const WAYS: [(&str, ComputedKind); 9] = [
     ("count", ComputedKind::Count),
     ("sum", ComputedKind::Sum),
     ("min", ComputedKind::Min),
@@ -203,7 +199,7 @@ fn read_one<'a>(
 ) -> Option<Computed> {
     let fields = reader.fields(node, &COMPUTED_FIELDS)?;
     if let Some(steps) = fields.get("sequence") {
-        return sequences::read(reader, &fields, steps, vocabulary.events_known(closed));
+        return sequences::read(reader, &fields, steps, closed.then_some(&vocabulary.events));
     }
     let mut ways = WAYS.iter().filter_map(|(word, kind)| Some((*word, *kind, fields.get(word)?)));
     let (Some((word, kind, event_node)), None) = (ways.next(), ways.next()) else {
@@ -213,12 +209,8 @@ fn read_one<'a>(
         reader.note(node, "bad_computed", message);
         return None;
     };
-    let event = names::event(reader, event_node);
+    let event = read_event(reader, event_node, closed.then_some(&vocabulary.events));
     let known = event.and_then(|event| vocabulary.events.get(event));
-    if let (Some(event), None, true) = (event, known, closed) {
-        let names = vocabulary.events.keys().map(String::as_str);
-        reader.note_unknown(event_node, "unknown_event", "event", event, names);
-    }
     let property = read_property(reader, &fields, word, kind, known.filter(|_| closed));
     let declared = known.and_then(|properties| properties.get(property.unwrap_or_default()));
     let is_extreme = matches!(kind, ComputedKind::Min | ComputedKind::Max);
@@ -257,6 +249,20 @@ fn read_one<'a>(
         value: value.unwrap_or(TraitKind::Double),
         sequence: None,
     })
+}
+
+/// The name of an event; `known` are those that may be named, where the workspace lists them.
+pub(super) fn read_event<'a>(
+    reader: &mut Reader<'a>,
+    node: &Node<'a>,
+    known: Option<&Events>,
+) -> Option<&'a str> {
+    let event = names::event(reader, node)?;
+    if let Some(known) = known.filter(|known| !known.contains_key(event)) {
+        let names = known.keys().map(String::as_str);
+        reader.note_unknown(node, "unknown_event", "event", event, names);
+    }
+    Some(event)
 }
 
 fn read_property<'a>(

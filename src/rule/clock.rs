@@ -35,14 +35,9 @@ impl Clock {
 impl Rules {
     /// What a condition reads of times, with the audiences that it asks for.
     pub fn clock(&self, rule: RuleId) -> Clock {
-        let mut clock = Clock { slots: self.slots_of(rule).collect(), ..Clock::default() };
-        clock.reads_now = self.slot("now").is_some_and(|now| clock.slots.contains(&now));
-        let mut seen = BTreeSet::new();
-        let mut open = self.conjuncts(rule.0).to_vec();
-        while let Some(place) = open.pop() {
-            let Some(node) = self.image.node(place).filter(|_| seen.insert(place)) else {
-                continue;
-            };
+        let mut clock = Clock::default();
+        self.visit_under(self.conjuncts(rule.0).to_vec(), |node| {
+            clock.slots.extend(self.slot_read_by(node));
             match node.op {
                 Op::Timestamp => clock.times.extend(self.image.int(node.a)),
                 Op::Duration => clock.lengths.extend(self.image.int(node.a)),
@@ -50,8 +45,8 @@ impl Rules {
                 Op::Key => self.cuts_of(node.a, &mut clock),
                 _ => {}
             }
-            open.extend(self.image.children(node));
-        }
+        });
+        clock.reads_now = self.slot("now").is_some_and(|now| clock.slots.contains(&now));
         clock.is_calendar &= clock.reads_now;
         clock
     }

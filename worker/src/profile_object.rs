@@ -170,9 +170,13 @@ impl Core {
         if !output.changed {
             return Ok(output.reply);
         }
-        self.arm_to_wake().await?;
-        if output.effects.iter().any(leaves_work) {
+        let leaves_work = output.effects.iter().any(leaves_work);
+        // The outbox first: what it needs comes sooner nearly always, and one alarm is enough.
+        if leaves_work {
             self.arm(outbox::SAFETY_MS).await?;
+        }
+        self.arm_to_wake().await?;
+        if leaves_work {
             if output.effects.iter().any(|effect| matches!(effect, Effect::Hydrate(_))) {
                 self.hydrate_in_time().await;
             }

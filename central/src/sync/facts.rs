@@ -141,14 +141,13 @@ fn sort(
         Fact::Link { .. } | Fact::Unlink { .. } => {}
         Fact::Consent(receipt) => sorted.receipts.push(filed(producer, seq, &receipt)?),
         Fact::Event { device, event } => {
+            let key = event.key();
             // What the engine itself tells has no sender who wrote it.
-            let payload = match event.payload.as_str() {
-                "" => json::written(&event),
-                _ => event.payload.clone(),
-            };
+            let payload =
+                if event.payload.is_empty() { json::written(&event) } else { event.payload };
             sorted.events.push(EventRow {
                 origin: Origin::Edge,
-                key: event.key(),
+                key,
                 owner: producer.clone(),
                 producer: producer.as_str().to_owned(),
                 source: Origin::Edge.word().to_owned(),

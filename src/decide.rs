@@ -222,6 +222,23 @@ pub fn set_profile(
     set_known(facts, workspace, profile, now, |_| true);
 }
 
+/// Sets once more what is computed of a profile that did not change since [`set_profile`]: time
+/// alone changes that.
+pub fn set_computed(
+    facts: &mut Facts,
+    workspace: &Workspace,
+    _permit: Permit<'_, Personalise>,
+    profile: &Profile,
+    now: Timestamp,
+) {
+    for decl in &workspace.computed {
+        match computed(decl, profile, now) {
+            Some(value) => facts.set(&workspace.rules, decl.slot, &value),
+            None => facts.clear(&workspace.rules, decl.slot),
+        }
+    }
+}
+
 fn set_known(
     facts: &mut Facts,
     workspace: &Workspace,
@@ -416,52 +433,77 @@ pub fn decide(
     taken: &[String],
     trace: bool,
 ) -> Decision {
-    let mut decision = Decision {
-        placement: placement.to_owned(),
-        offer: None,
-        variant: None,
-        reason: "no_offer".to_owned(),
-        decision: String::new(),
-        content: Vec::new(),
-        language: String::new(),
-        workspace: workspace.version.clone(),
-        exposures: Vec::new(),
-        trace: Vec::new(),
-    };
-    let Some(known) = workspace.placement(placement) else {
-        "unknown_placement".clone_into(&mut decision.reason);
-        return decision;
-    };
     let mut work = Work::default();
     work.begin();
-    let taken: Vec<u32> = taken.iter().filter_map(|key| workspace.shown_at(key)).collect();
-    let mut codes = Trace::default();
-    let chosen = if trace {
-        choose_and_trace(workspace, view, now, known, &taken, &mut work, &mut codes)
-    } else {
-        choose(workspace, view, now, known, &taken, &mut work)
-    };
-    let winner = chosen.and_then(|chosen| offer(workspace, chosen.offer));
-    for (at, code) in known.offers.iter().zip(codes.codes()) {
-        if let Some(offer) = offer(workspace, *at) {
-            decision.trace.push(reason::trace(workspace, view, offer, code, winner));
+    let mut taken = taken.iter().filter_map(|key| workspace.shown_at(key)).collect();
+    Question { workspace, view, request, now, trace }.decide(placement, &mut taken, &mut work)
+}
+
+/// What is asked about the placements of one page, one after the other.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// Under which workspace.
+    pub workspace: &'a Workspace,
+    /// For whom.
+    pub view: &'a View<'a>,
+    /// The request's fields.
+    pub request: &'a Request,
+    /// When.
+    pub now: Timestamp,
+    /// Whether to say why every loser lost.
+    pub trace: bool,
+}
+
+impl Question<'_> {
+    /// Decides one placement, and adds the winner to those that are `taken`, by index.
+    /// [`Work::begin`] goes before a page.
+    pub fn decide(&self, placement: &str, taken: &mut Vec<u32>, work: &mut Work) -> Decision {
+        let Self { workspace, view, request, now, trace } = *self;
+        let mut decision = Decision {
+            placement: placement.to_owned(),
+            offer: None,
+            variant: None,
+            reason: "no_offer".to_owned(),
+            decision: String::new(),
+            content: Vec::new(),
+            language: String::new(),
+            workspace: workspace.version.clone(),
+            exposures: Vec::new(),
+            trace: Vec::new(),
+        };
+        let Some(known) = workspace.placement(placement) else {
+            "unknown_placement".clone_into(&mut decision.reason);
+            return decision;
+        };
+        let mut codes = Trace::default();
+        let chosen = if trace {
+            choose_and_trace(workspace, view, now, known, taken, work, &mut codes)
+        } else {
+            choose(workspace, view, now, known, taken, work)
+        };
+        let winner = chosen.and_then(|chosen| offer(workspace, chosen.offer));
+        for (at, code) in known.offers.iter().zip(codes.codes()) {
+            if let Some(offer) = offer(workspace, *at) {
+                decision.trace.push(reason::trace(workspace, view, offer, code, winner));
+            }
         }
-    }
-    let exposed = exposed(workspace, view, chosen, &mut work);
-    decision.exposures = exposure::named(workspace, &exposed);
-    if let (Some(offer), Some(chosen)) = (winner, chosen) {
-        "won".clone_into(&mut decision.reason);
-        decision.decision = name(workspace, placement, &offer.key, now);
-        decision.offer = Some(offer.key.clone());
-        decision.variant = variant_name(workspace, offer, chosen.variant).map(str::to_owned);
-        if let Some((language, fields)) = offer.pick(chosen.variant, request.language()) {
-            language.clone_into(&mut decision.language);
-            fill(fields, view.facts, |name, kind, text| {
-                decision.content.push(ContentField { name: name.to_owned(), kind, text });
-            });
+        let exposed = exposed(workspace, view, chosen, work);
+        decision.exposures = exposure::named(workspace, &exposed);
+        if let (Some(offer), Some(chosen)) = (winner, chosen) {
+            taken.push(chosen.offer);
+            "won".clone_into(&mut decision.reason);
+            decision.decision = name(workspace, placement, &offer.key, now);
+            decision.offer = Some(offer.key.clone());
+            decision.variant = variant_name(workspace, offer, chosen.variant).map(str::to_owned);
+            if let Some((language, fields)) = offer.pick(chosen.variant, request.language()) {
+                language.clone_into(&mut decision.language);
+                fill(fields, view.facts, |name, kind, text| {
+                    decision.content.push(ContentField { name: name.to_owned(), kind, text });
+                });
+            }
         }
+        decision
     }
-    decision
 }
 
 fn offer(workspace: &Workspace, at: u32) -> Option<&Offer> {

@@ -9,6 +9,7 @@
 mod ahead;
 mod audiences;
 mod consenting;
+mod desk;
 mod events;
 mod exposing;
 mod input;
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 use crate::wire::{Fact, FactRow};
 use crate::workspace::Workspace;
 
+pub use desk::Desk;
 pub use input::{
     Body, Circumstances, ConsentView, DeviceView, Effect, Explained, Exported, FailedCondition,
     Input, Login, Output, Page, Placements, ProfileView, Reply, Speaker, State,
@@ -37,26 +39,41 @@ pub fn handle(
     entropy: Entropy,
     input: Input,
 ) -> Output {
+    match ask(state, &mut Desk::default(), workspace, now, &input) {
+        Some(reply) => Output { reply, effects: Vec::new(), changed: false },
+        None => write(state, Turn { workspace, now, entropy, effects: Vec::new() }, input),
+    }
+}
+
+/// Answers a question, which changes nothing; None where the input is none. The same answer as
+/// [`handle`]'s, with what `desk` holds from the last question about the same state.
+pub fn ask(
+    state: &State,
+    desk: &mut Desk,
+    workspace: &Workspace,
+    now: Timestamp,
+    input: &Input,
+) -> Option<Reply> {
     let usual = Circumstances::default();
-    let (around, asked) = match &input {
+    let (around, asked) = match input {
         Input::Under { circumstances, question } => (circumstances, question.as_ref()),
         asked => (&usual, asked),
     };
     let frame = reading::Frame { state, workspace, now, around };
     let answer = match asked {
         Input::Decide { speaker, placements, request, trace } => {
-            frame.decide(speaker, placements, request, *trace)
+            frame.decide(speaker, placements, request, *trace, desk)
         }
-        Input::Slice { speaker, request } => frame.slice(speaker, request),
+        Input::Slice { speaker, request } => frame.slice(speaker, request, desk),
         Input::Consent { speaker } => reading::consent(state, workspace, now, speaker),
         Input::Explain { speaker, placements, request } => {
-            frame.explain(speaker, placements, request)
+            frame.explain(speaker, placements, request, desk)
         }
         Input::Export => Ok(reading::export(state)),
         Input::HandOver { device, to } => linking::hand_over(state, now, *device, to),
-        _ => return write(state, Turn { workspace, now, entropy, effects: Vec::new() }, input),
+        _ => return None,
     };
-    Output { reply: answer.unwrap_or_else(Reply::Refused), effects: Vec::new(), changed: false }
+    Some(answer.unwrap_or_else(Reply::Refused))
 }
 
 /// The inputs that may change the state: all of the change, or none.

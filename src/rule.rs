@@ -347,16 +347,19 @@ impl Rules {
     /// Takes the paths of slots away that neither a condition nor anything in `shown` reads, so
     /// that no host brings their values.
     pub fn hide_unread(&mut self, shown: &std::collections::BTreeSet<Slot>) {
-        let mut read = shown.clone();
-        for place in (0..).take(self.image.column(Column::NodeOps).len()) {
-            let node = self.image.node(place);
-            read.extend(node.and_then(|node| self.slot_read_by(node)));
-        }
+        let mut read = self.read_slots();
+        read.extend(shown);
         for (slot, path) in (0..).zip(self.image.column_mut(Column::SlotPaths)) {
             if !read.contains(&Slot(slot)) {
                 *path = u32::MAX;
             }
         }
+    }
+
+    /// The slots that any condition reads.
+    pub fn read_slots(&self) -> std::collections::BTreeSet<Slot> {
+        let places = (0..).take(self.image.column(Column::NodeOps).len());
+        places.filter_map(|place| self.slot_read_by(self.image.node(place)?)).collect()
     }
 
     /// Empties every other group.

@@ -252,7 +252,7 @@ pub struct Workspace {
     pub version: String,
     /// Every condition.
     pub rules: Rules,
-    /// Fields of the request.
+    /// Fields of the request that a condition or a content reads.
     pub request: Vec<RequestField>,
     /// Placements, by name.
     pub placements: Vec<Placement>,

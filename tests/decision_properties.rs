@@ -12,10 +12,13 @@ use decisions::compare::Tally;
 use decisions::declared::{Arm, Declared, Experiment, Offer};
 use decisions::json;
 use oracle::{E, V};
+use selvedge::consent::{Purpose, Region};
 use selvedge::decide::{self, Trace, Work};
+use selvedge::engine::{self, Circumstances, Desk, Input, Placements, Reply};
+use selvedge::ids::Entropy;
 use selvedge::replay::cases;
 use selvedge::slice::Resident;
-use selvedge::workspace::Workspace;
+use selvedge::workspace::{Where, Workspace};
 
 const CASES: usize = 2_000;
 
@@ -96,6 +99,59 @@ fn placements_of_one_page_are_decided_as_each_by_itself() {
         }
     }
     assert!(goes_on > 0 && won > 0, "{goes_on} placements share their offers, {won} were won");
+}
+
+/// What one question leaves on the desk changes no answer to the next, whoever asks it and under
+/// whatever workspace.
+#[test]
+fn a_desk_that_is_kept_gives_the_same_answers() {
+    let (mut won, mut denied) = (0, 0);
+    for seed in 1..=60 {
+        let block = Block::made_up(seed, &mut 0);
+        let other = Block::made_up(seed + 1_000, &mut 0);
+        let workspaces = [&block, &other].map(|one| Workspace::from_bytes(&one.cases.image));
+        let workspaces = workspaces.map(Result::unwrap);
+        for (at, state) in block.cases.states.iter().enumerate() {
+            let mut desk = Desk::default();
+            let of_it = |case: &&cases::Case| case.state as usize == at;
+            // Each by one workspace, by the other, by the first again, and once with an objection.
+            for (nth, case) in block.cases.cases.iter().filter(of_it).enumerate() {
+                for (workspace, objects) in [(0, false), (1, false), (0, true), (0, false)] {
+                    let mut speaker = case.speaker.clone();
+                    speaker.signals.gpc = objects;
+                    if objects {
+                        speaker.signals.region = Region::new("US", "CA");
+                    }
+                    let mut around = case.around.clone();
+                    if workspace == 1 {
+                        // What is known by index is known of one workspace.
+                        around = Circumstances { shown: around.shown, ..<_>::default() };
+                    }
+                    let request = case.request.clone();
+                    let question = if nth % 2 == 0 {
+                        let placements = Placements::Every(Where::Edge);
+                        Input::Decide { speaker, placements, request, trace: objects }
+                    } else {
+                        Input::Slice { speaker, request }
+                    };
+                    let input = Input::Under { circumstances: around, question: question.into() };
+                    let workspace = &workspaces[workspace];
+                    let kept = engine::ask(state, &mut desk, workspace, case.now, &input).unwrap();
+                    let (mut state, entropy) = (state.clone(), Entropy::new([0; 32]));
+                    let output = engine::handle(&mut state, workspace, case.now, entropy, input);
+                    // As texts, in which one NaN is as another.
+                    let [text, wanted] = [&kept, &output.reply].map(|reply| format!("{reply:?}"));
+                    assert_eq!(text, wanted, "{seed}");
+                    if let Reply::Decisions(page) = kept {
+                        let personal = page.consent.effective.allowed().has(Purpose::Personalise);
+                        denied += usize::from(!personal);
+                        won += page.decisions.iter().filter(|one| one.offer.is_some()).count();
+                    }
+                }
+            }
+        }
+    }
+    assert!(won > 0 && denied > 0, "{won} were won, {denied} times nothing was let in");
 }
 
 type Bug = fn(&mut Declared);

@@ -134,6 +134,10 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
     compiled.imply();
     let watch = audiences::watch(&mut audiences, &compiled);
     let offers = settle(reader, drafts, &compiled);
+    // What nobody reads of a request, no host brings.
+    let mut read = compiled.rules.read_slots();
+    read.extend(offers.iter().flat_map(Offer::all_contents).flat_map(|it| it.slots()));
+    compiled.slots.request.retain(|field| read.contains(&field.slot));
     let workspace = Workspace {
         version: String::new(),
         rules: compiled.rules,

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::desk::{Desk, Laid};
 use super::{
     Answer, Body, Circumstances, ConsentView, DeviceView, Explained, Exported, FailedCondition,
     Page, Placements, ProfileView, Reply, Speaker, State,
 };
-use crate::consent::{Consent, Effective, Personalise};
-use crate::decide::{self, Decision, Request, Unit, View};
+use crate::consent::{Consent, Effective};
+use crate::decide::{self, Decision, Question, Request, Unit, View, Work};
 use crate::error::Error;
 use crate::ids::ProfileName;
 use crate::limits;
-use crate::offer::{Assurance, Contacts};
+use crate::offer::Assurance;
 use crate::profile::{DeviceLink, Profile};
 use crate::rule::{Facts, Scratch, Slot};
 use crate::slice::Slice;
@@ -79,64 +80,27 @@ impl Standing<'_> {
         ConsentView { effective: self.effective.clone(), made: self.made }
     }
 
-    /// What conditions read: of the profile only what a permit lets in.
-    fn facts(&self, workspace: &Workspace, now: Timestamp, request: &Request) -> Facts {
-        decide::facts(workspace, self.effective.permit(), self.profile, request, now)
-    }
-
-    /// What decisions look up by index.
-    fn known(&self, workspace: &Workspace, around: &Circumstances) -> Known {
-        let mut known = Known { spent: around.spent.clone(), ..Known::default() };
-        for (offer, seen) in &self.profile.history {
-            if let Some(at) = workspace.offer_at(offer) {
-                known.contacts.push(at, seen.iter().copied());
-            }
-        }
-        // Without consent to personalise nobody is assigned, since an assignment is made from the
-        // profile's name.
-        if self.effective.permit::<Personalise>().is_some() {
-            known.variants = decide::settled(workspace, &self.profile.assignments);
-            known.assigns = true;
-        }
-        if !around.forced.is_empty() {
-            let forced: BTreeMap<u16, u16> = around.forced.iter().copied().collect();
-            known.variants.retain(|(experiment, _)| !forced.contains_key(experiment));
-            known.variants.extend(forced);
-            known.variants.sort_unstable();
-        }
-        known
-    }
-
     fn view<'a>(
         &'a self,
         now: Timestamp,
-        facts: &'a Facts,
-        known: &'a Known,
+        laid: &Laid<'a>,
+        spent: &'a [u32],
         speaker: &'a Speaker,
     ) -> View<'a> {
         let session_start =
             speaker.device.and_then(|device| self.profile.session_start(device, now));
-        let name = speaker.profile.as_ref().filter(|_| known.assigns);
+        let name = speaker.profile.as_ref().filter(|_| laid.assigns);
         View {
-            facts,
+            facts: laid.facts,
             allowed: self.effective.allowed(),
             assurance: self.assurance,
-            contacts: &known.contacts,
+            contacts: laid.contacts,
             device: speaker.device,
             session_start,
-            spent: &known.spent,
-            unit: Unit { name: name.map(ProfileName::as_str), known: &known.variants },
+            spent,
+            unit: Unit { name: name.map(ProfileName::as_str), known: laid.variants },
         }
     }
-}
-
-/// What a profile knows by names, by the workspace's indices.
-#[derive(Default)]
-struct Known {
-    contacts: Contacts,
-    variants: Vec<(u16, u16)>,
-    spent: Vec<u32>,
-    assigns: bool,
 }
 
 fn names<'a>(workspace: &'a Workspace, placements: &'a Placements) -> Result<Vec<&'a str>, Error> {
@@ -184,17 +148,12 @@ impl Frame<'_> {
         placements: &[&str],
         request: &Request,
         trace: bool,
+        work: &mut Work,
     ) -> Vec<Decision> {
-        let Self { workspace, now, .. } = *self;
-        let mut taken = self.around.shown.clone();
-        placements
-            .iter()
-            .map(|name| {
-                let decision = decide::decide(workspace, view, request, now, name, &taken, trace);
-                taken.extend(decision.offer.clone());
-                decision
-            })
-            .collect()
+        let Self { workspace, now, around, .. } = *self;
+        let mut taken = around.shown.iter().filter_map(|key| workspace.shown_at(key)).collect();
+        let question = Question { workspace, view, request, now, trace };
+        placements.iter().map(|name| question.decide(name, &mut taken, work)).collect()
     }
 
     pub fn decide(
@@ -203,6 +162,7 @@ impl Frame<'_> {
         placements: &Placements,
         request: &Request,
         trace: bool,
+        desk: &mut Desk,
     ) -> Answer {
         let Self { state, workspace, now, around } = *self;
         let placements = names(workspace, placements)?;
@@ -210,40 +170,43 @@ impl Frame<'_> {
             Ok(standing) => standing,
             Err(reply) => return Ok(reply),
         };
-        let facts = standing.facts(workspace, now, request);
-        let known = standing.known(workspace, around);
-        let view = standing.view(now, &facts, &known, speaker);
+        let laid = desk.lay(&standing, workspace, now, request, around);
+        let view = standing.view(now, &laid, &around.spent, speaker);
         Ok(Reply::Decisions(Page {
-            decisions: self.decisions(&view, &placements, request, trace),
+            decisions: self.decisions(&view, &placements, request, trace, laid.work),
             assurance: standing.assurance,
             consent: standing.consent_view(),
             workspace: workspace.version.clone(),
         }))
     }
 
-    pub fn slice(&self, speaker: &Speaker, request: &Request) -> Answer {
+    pub fn slice(&self, speaker: &Speaker, request: &Request, desk: &mut Desk) -> Answer {
         let Self { state, workspace, now, around } = *self;
         let standing = match stand(state, workspace, now, speaker) {
             Ok(standing) => standing,
             Err(reply) => return Ok(reply),
         };
-        let facts = standing.facts(workspace, now, request);
-        let known = standing.known(workspace, around);
-        let view = standing.view(now, &facts, &known, speaker);
+        let laid = desk.lay(&standing, workspace, now, request, around);
+        let view = standing.view(now, &laid, &around.spent, speaker);
         Ok(Reply::Slice(Slice::cut(workspace, &view, now)))
     }
 
-    pub fn explain(&self, speaker: &Speaker, placements: &Placements, request: &Request) -> Answer {
+    pub fn explain(
+        &self,
+        speaker: &Speaker,
+        placements: &Placements,
+        request: &Request,
+        desk: &mut Desk,
+    ) -> Answer {
         let Self { state, workspace, now, around } = *self;
         let placements = names(workspace, placements)?;
         let standing = match stand(state, workspace, now, speaker) {
             Ok(standing) => standing,
             Err(reply) => return Ok(reply),
         };
-        let facts = standing.facts(workspace, now, request);
-        let known = standing.known(workspace, around);
-        let view = standing.view(now, &facts, &known, speaker);
-        let decisions = self.decisions(&view, &placements, request, true);
+        let laid = desk.lay(&standing, workspace, now, request, around);
+        let view = standing.view(now, &laid, &around.spent, speaker);
+        let decisions = self.decisions(&view, &placements, request, true, laid.work);
         let profile = standing.profile;
         let traits = profile.traits.iter();
         let computed = workspace.computed.iter().filter(|decl| !decl.name.is_empty());
@@ -263,7 +226,7 @@ impl Frame<'_> {
         };
         Ok(Reply::Explained(Box::new(Explained {
             profile: known,
-            conditions: failed_conditions(workspace, &facts, &decisions),
+            conditions: failed_conditions(workspace, laid.facts, &decisions),
             decisions,
             workspace: workspace.version.clone(),
         })))

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, Request};
 use crate::engine::{
-    self, Circumstances, Explained, Input, Page, Placements, Reply, Speaker, State,
+    self, Circumstances, Desk, Explained, Input, Page, Placements, Reply, Speaker, State,
 };
 use crate::error::Error;
-use crate::ids::Entropy;
 use crate::slice::Slice;
 use crate::time::Timestamp;
 use crate::workspace::{Where, Workspace};
@@ -60,12 +59,14 @@ pub struct Answered {
 pub fn run(cases: &Cases) -> Result<Vec<Answered>, Error> {
     let workspace = Workspace::from_bytes(&cases.image)?;
     let page = Workspace::from_bytes(&workspace.for_page().to_bytes()?)?;
-    let mut states = cases.states.clone();
+    // Each with a desk of its own, as a host keeps it.
+    let mut states: Vec<(&State, Desk)> =
+        cases.states.iter().map(|state| (state, Desk::default())).collect();
     let mut answers = Vec::with_capacity(cases.cases.len());
     for case in &cases.cases {
         let state = usize::try_from(case.state).ok().and_then(|at| states.get_mut(at));
-        let Some(state) = state else { return Err(bad("a profile object is missing")) };
-        answers.push(case.answer(state, &workspace, &page)?);
+        let Some((state, desk)) = state else { return Err(bad("a profile object is missing")) };
+        answers.push(case.answer(state, desk, &workspace, &page)?);
     }
     Ok(answers)
 }
@@ -84,7 +85,8 @@ fn bad(message: &'static str) -> Error {
 impl Case {
     fn answer(
         &self,
-        state: &mut State,
+        state: &State,
+        desk: &mut Desk,
         workspace: &Workspace,
         page: &Workspace,
     ) -> Result<Answered, Error> {
@@ -92,7 +94,7 @@ impl Case {
         let mut ask = |question: Input| {
             let circumstances = self.around.clone();
             let input = Input::Under { circumstances, question: question.into() };
-            engine::handle(state, workspace, *now, Entropy::new([0; 32]), input).reply
+            engine::ask(state, desk, workspace, *now, &input).unwrap_or(Reply::Done)
         };
         let (speaker, request) = (speaker.clone(), request.clone());
         let (also, asked) = (speaker.clone(), request.clone());

@@ -1,11 +1,14 @@
 // What Rust asks of the runtime's objects on the way of every call, in one crossing each: one
 // crossing costs about as much as what it does. It knows no route and no rule.
 
-/** A request's method, address and fields, a line each: no value of a field holds a line break. */
-export function head(request) {
-  let text = `${request.method}\n${request.url}`;
-  for (const [name, value] of request.headers) text += `\n${name}:${value}`;
-  return text;
+/** The value of a request's field. */
+export function field(request, name) {
+  return request.headers.get(name) ?? undefined;
+}
+
+/** Country and subdivision that the network tells of a request; empty where it tells none. */
+export function place({ cf }) {
+  return [cf?.country ?? "", cf?.regionCode ?? ""];
 }
 
 /** An answer; `fields` are names and values in turn. */

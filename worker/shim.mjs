@@ -2,7 +2,7 @@
 // module lets that one call fail, takes a fresh instance for the next, and makes each Durable
 // Object's Rust half anew in it. It knows no route and no rule: only how calls reach Rust.
 
-import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import { DurableObject } from "cloudflare:workers";
 import * as rust from "./core.js";
 
 // Shared with the `worker` crate: it raises `criticalError` when it panics and counts instances.
@@ -66,15 +66,54 @@ function call(run) {
   });
 }
 
-class Entrypoint extends WorkerEntrypoint {}
+/** Longest body that is read before Rust is asked, in bytes. */
+const SMALL = 16_384;
+/** Below it every route is Rust's own; everything else belongs to the site. */
+const OURS = "/_selvedge/";
 
-for (const name of ["fetch", "scheduled", "queue"]) {
-  const handler = rust[name];
-  if (typeof handler !== "function") continue;
-  Entrypoint.prototype[name] = function (argument) {
-    return call(() => handler(argument, this.env, this.ctx));
-  };
+/** The fields that Rust reads of every request. */
+const names = rust.fieldNames();
+/** The headers of an answer that Rust gives as nothing but a text. */
+const plain = Object.fromEntries(rust.plainAnswer());
+
+/**
+ * What Rust reads of every request, a line each: method, address, and the fields of these names,
+ * empty where the request has none, else with `=` before the value. No value holds a line break.
+ * One text, since one crossing costs about as much as what it brings; the rest Rust asks for.
+ */
+function head({ method, url, headers }) {
+  let text = `${method}\n${url}`;
+  for (const name of names) {
+    const value = headers.get(name);
+    text += value === null ? "\n" : `\n=${value}`;
+  }
+  return text;
 }
+
+/** Whether a request to Rust's own routes has a body that is worth waiting for: small and plain. */
+function isSmall({ method, url, headers }) {
+  if (method !== "POST" || !url.startsWith(OURS, url.indexOf("/", 8))) return false;
+  const length = Number(headers.get("content-length") ?? Number.NaN);
+  // Chunks would overrule a length that was said.
+  return length <= SMALL && !headers.has("content-encoding") && !headers.has("transfer-encoding");
+}
+
+/** Rust answers at once with a text where it can, else with the promise of a response. */
+function answer(request, env, body) {
+  const answered = call(() => rust.fetch(request, env, head(request), body));
+  return typeof answered === "string" ? new Response(answered, { headers: plain }) : answered;
+}
+
+export default {
+  fetch(request, env) {
+    if (!isSmall(request)) return answer(request, env);
+    return request.arrayBuffer().then(
+      (body) => answer(request, env, new Uint8Array(body)),
+      // Rust finds that it broke off, and says so.
+      () => answer(request, env),
+    );
+  },
+};
 
 /** The Durable Object class that workerd sees, in front of the one that Rust exports. */
 function durable(name) {
@@ -114,4 +153,3 @@ function durable(name) {
 export const ProfileObject = durable("ProfileObject");
 export const IdentityShard = durable("IdentityShard");
 export const TenantObject = durable("TenantObject");
-export default Entrypoint;

@@ -198,9 +198,9 @@ export function traits(person, values, cursor = 1) {
 
 /**
  * `folder` keeps the objects over several starts, `port` the place; `aheadMs` puts the edge's clock
- * forward.
+ * forward. With `second` another isolate of the same worker, `edge.second`, has the same objects.
  */
-export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
+export async function startEdge(more = {}, { folder, port, aheadMs = 0, second = false } = {}) {
   const seen = [];
   const central = {
     mode: "up",
@@ -217,9 +217,11 @@ export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
   const store = await startCentral(central);
   const built = new URL("../../build/worker/", import.meta.url);
   const logs = [];
-  const miniflare = new Miniflare({
-    name: "selvedge",
-    host: "127.0.0.1",
+  const objects = (of) =>
+    Object.fromEntries(
+      NAMES.map((name, nth) => [name, { className: CLASSES[nth], useSQLite: true, ...of }]),
+    );
+  const isolate = {
     modules: [
       {
         type: "ESModule",
@@ -233,11 +235,6 @@ export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
       },
     ],
     compatibilityDate: "2026-07-30",
-    ...(folder ? { durableObjectsPersist: folder } : {}),
-    ...(port ? { port } : {}),
-    durableObjects: Object.fromEntries(
-      NAMES.map((name, nth) => [name, { className: CLASSES[nth], useSQLite: true }]),
-    ),
     bindings: {
       TENANT,
       TENANT_KEY: KEYS.tenant,
@@ -251,6 +248,18 @@ export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
       LOGIN_KEYS: JSON.stringify({ keys: [publicKey] }),
       ...more,
     },
+  };
+  const workers = [{ ...isolate, name: "selvedge", durableObjects: objects({}) }];
+  if (second) {
+    const durableObjects = objects({ scriptName: "selvedge" });
+    const unsafeDirectSockets = [{ host: "127.0.0.1", port: 0 }];
+    workers.push({ ...isolate, name: "second", durableObjects, unsafeDirectSockets });
+  }
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    workers,
+    ...(folder ? { durableObjectsPersist: folder } : {}),
+    ...(port ? { port } : {}),
     cf: false,
     handleRuntimeStdio(out, err) {
       for (const stream of [out, err]) stream.on("data", (data) => logs.push(String(data)));
@@ -258,6 +267,7 @@ export async function startEdge(more = {}, { folder, port, aheadMs = 0 } = {}) {
   });
   const url = new URL(await miniflare.ready);
   const edge = { miniflare, url, origin, store, seen, central, logs };
+  if (second) edge.second = { url: await miniflare.unsafeGetDirectURL("second") };
   edge.stop = async () => {
     await miniflare.dispose();
     for (const { server } of [origin, store]) {

@@ -25,8 +25,19 @@ const RUST = `
     return new Promise(() => {});
   }
 
-  export async function fetch(request, env) {
+  export const fieldNames = () => ["cookie", "origin"];
+  export const plainAnswer = () => [["content-type", "text/plain"], ["cache-control", "private"]];
+
+  export function fetch(request, env, head, body) {
     const path = new URL(request.url).pathname;
+    if (path.startsWith("/_selvedge/")) {
+      if (path.endsWith("/panic")) return panic();
+      return JSON.stringify({ head: head.split("\\n"), body: body?.length ?? null });
+    }
+    return later(request, env, path);
+  }
+
+  async function later(request, env, path) {
     if (path === "/panic") return panic();
     if (path === "/trap") throw new WebAssembly.RuntimeError("out of bounds");
     if (path === "/error") throw new Error("an ordinary error");
@@ -140,4 +151,34 @@ test("a call in flight during another's panic fails instead of hanging", async (
   await new Promise((resolve) => setTimeout(resolve, 50));
   await get("/panic");
   assert.equal((await slow).status, 500);
+});
+
+test("a text that Rust gives at once is the answer, with the headers that it said", async () => {
+  const url = "http://edge.example/_selvedge/v1/any?a=b";
+  const answer = await miniflare.dispatchFetch(url, { headers: { cookie: "=x" } });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.get("content-type"), "text/plain");
+  assert.equal(answer.headers.get("cache-control"), "private");
+  assert.deepEqual(await answer.json(), { head: ["GET", url, "==x", ""], body: null });
+});
+
+test("a small plain body of a route of Rust's is read before Rust is asked", async () => {
+  const origin = await miniflare.ready;
+  const bytes = async (path, body, headers = {}) => {
+    const answer = await fetch(new URL(path, origin), { method: "POST", body, headers });
+    return (await answer.json()).body;
+  };
+  assert.equal(await bytes("/_selvedge/v1/any", ""), 0);
+  assert.equal(await bytes("/_selvedge/v1/any", "é"), 2);
+  assert.equal(await bytes("/_selvedge/v1/any", "x".repeat(16_384)), 16_384);
+  assert.equal(await bytes("/_selvedge/v1/any", "x".repeat(16_385)), null, "too long");
+  const packed = { "content-encoding": "gzip" };
+  assert.equal(await bytes("/_selvedge/v1/any", "x", packed), null, "to be unpacked in pieces");
+});
+
+test("a body of the site's is left alone, whatever its address says", async () => {
+  const url = "http://edge.example/shop?next=/_selvedge/v1/any";
+  const answer = await miniflare.dispatchFetch(url, { method: "POST", body: "x" });
+  // The stand-in answers such requests with the number of its instance.
+  assert.match(await answer.text(), /^\d+$/);
 });

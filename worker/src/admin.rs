@@ -102,7 +102,7 @@ pub async fn explain(mut visit: Visit, request: &mut Request) -> Result<Answer, 
     visit.forget();
     visit.around.forced = preview::indices(&visit.workspace, &asked.variants)?;
     let found = find(&mut visit, &asked).await?;
-    let fields = visit.fields_with(&asked.context)?;
+    let fields = visit.fields_with(request, asked.context)?;
     let placements = Placements::Named(asked.placements.unwrap_or_else(|| {
         visit.workspace.placements.iter().map(|placement| placement.name.clone()).collect()
     }));

@@ -71,7 +71,7 @@ pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, F
         let refused = refused.fold(known, |set, chosen| set.with(chosen.purpose));
         visit.cookie = Cookie { refused, ..Cookie::default() };
     }
-    let shown = shown(&mut visit).await.unwrap_or(Value::Null);
+    let shown = shown(&mut visit, request).await.unwrap_or(Value::Null);
     answer(&visit, &view, shown, &reading)
 }
 
@@ -167,8 +167,8 @@ fn refuse(visit: &mut Visit, choices: &[Chosen]) -> Result<ConsentView, Fault> {
 }
 
 /// The decisions of the page's placements as they are from now on.
-async fn shown(visit: &mut Visit) -> Result<Value, Fault> {
-    let request = visit.fields.clone();
+async fn shown(visit: &mut Visit, request: &Request) -> Result<Value, Fault> {
+    let request = visit.fields(request);
     let input = |speaker| Input::Decide {
         speaker,
         placements: Placements::Every(Where::Edge),

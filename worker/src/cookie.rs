@@ -51,6 +51,11 @@ impl Cookie {
         self.shared_until.is_some_and(|until| now < until)
     }
 
+    /// Whether it counts by its age.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.device.is_none() || now.since_ms(self.issued) < limits::COOKIE_AGE_MS
+    }
+
     /// Whether its time should begin again.
     pub fn is_old(&self, now: Timestamp) -> bool {
         self.device.is_some() && now.since_ms(self.issued) > RENEW_MS
@@ -111,8 +116,7 @@ impl Keys {
     /// The cookie behind a value; None for a forged, foreign, stale or unreadable one.
     pub fn open_cookie(&self, text: &str, now: Timestamp) -> Option<Cookie> {
         let cookie: Cookie = self.open("cookie", text)?;
-        let age_ms = now.since_ms(cookie.issued);
-        (cookie.device.is_none() || age_ms < limits::COOKIE_AGE_MS).then_some(cookie)
+        cookie.is_valid(now).then_some(cookie)
     }
 
     /// A reference for the origin.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use selvedge::decide::Request as Fields;
 use selvedge::engine::{Input, Placements, Reply};
+use selvedge::ids::ProfileName;
 use selvedge::limits;
 use selvedge::page::{DecideAnswer, IMAGE_HEADER};
 use selvedge::workspace::Where;
@@ -34,13 +36,7 @@ struct Asked {
 pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     http::same_origin(request, &visit.url)?;
     let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
-    let fields = visit.fields_with(&asked.context)?;
-    if asked.shown.len() > limits::SHOWN_PER_CALL {
-        let message = format!("at most {} offers are shown already", limits::SHOWN_PER_CALL);
-        return Err(Fault::new(400, "too_many_offers", message, "shown"));
-    }
-    visit.around.shown = asked.shown;
-    let placements = asked.placements.map_or(Placements::Every(Where::Page), Placements::Named);
+    let (placements, fields) = question(&mut visit, request, asked)?;
     let input = |speaker| Input::Decide {
         speaker,
         placements: placements.clone(),
@@ -56,12 +52,44 @@ pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, F
     Ok(Answer::json(&DecideAnswer { decisions: page.decisions })?.with_cookie(visit.cookie_line()))
 }
 
+/// The same where a copy of the visitor's state answers and the answer sets no cookie: its body.
+pub fn at_once(mut visit: Visit, name: ProfileName, request: &Request) -> Option<String> {
+    if !visit.takes_copies {
+        return None;
+    }
+    http::same_origin(request, &visit.url).ok()?;
+    let asked: Asked = http::call_at_once(request, limits::CALL_BYTES)?;
+    let (placements, fields) = question(&mut visit, request, asked).ok()?;
+    let input = |speaker| Input::Decide { speaker, placements, request: fields, trace: false };
+    let Reply::Decisions(page) = visit.at_once(name, input)? else { return None };
+    if visit.cookie_line().is_some() {
+        return None;
+    }
+    serde_json::to_string(&DecideAnswer { decisions: page.decisions }).ok()
+}
+
+/// What a call asks. Errors: `unknown_field`, `text_too_long`, `too_many_offers`.
+fn question(
+    visit: &mut Visit,
+    request: &Request,
+    asked: Asked,
+) -> Result<(Placements, Fields), Fault> {
+    let fields = visit.fields_with(request, asked.context)?;
+    if asked.shown.len() > limits::SHOWN_PER_CALL {
+        let message = format!("at most {} offers are shown already", limits::SHOWN_PER_CALL);
+        return Err(Fault::new(400, "too_many_offers", message, "shown"));
+    }
+    visit.around.shown = asked.shown;
+    let placements = asked.placements.map_or(Placements::Every(Where::Page), Placements::Named);
+    Ok((placements, fields))
+}
+
 /// `GET /v1/slice`: the slice in postcard bytes. Another site's page can send this request, but not
 /// read its answer; it changes nothing.
-pub async fn slice(mut visit: Visit) -> Result<Answer, Fault> {
+pub async fn slice(mut visit: Visit, request: &Request) -> Result<Answer, Fault> {
     let context = visit.url.query_pairs().into_owned().collect();
-    let request = visit.fields_with(&context)?;
-    let input = |speaker| Input::Slice { speaker, request: request.clone() };
+    let fields = visit.fields_with(request, context)?;
+    let input = |speaker| Input::Slice { speaker, request: fields.clone() };
     let reply = match visit.consult(&input).await? {
         Reply::Erased => visit.alone(input(visit.nobody()))?,
         reply => reply,

@@ -1,8 +1,9 @@
 //! The one place for what every answer has in common: its cache class, cookies, JSON errors, the
 //! bounds of bodies, and who may call. It must never know what a route does.
 
-use core::ops::Range;
-use std::error::Error as AnyError;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use futures_util::StreamExt;
 use js_sys::futures::JsFuture;
@@ -13,11 +14,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
-use worker::{ByteStream, FromRequest, Method, Url, web_sys};
+use worker::{ByteStream, Method, Url, web_sys};
 
 #[wasm_bindgen(module = "/glue.mjs")]
 extern "C" {
-    fn head(request: &web_sys::Request) -> String;
+    fn field(request: &web_sys::Request, name: &str) -> Option<String>;
+
+    fn place(request: &web_sys::Request) -> Vec<String>;
 
     #[wasm_bindgen(catch)]
     fn respond(
@@ -27,28 +30,47 @@ extern "C" {
     ) -> Result<web_sys::Response, JsValue>;
 }
 
-/// A request. Its head is read from the runtime in one call: each crossing costs about as much as
+/// The fields that are read of every request, by their names in lower case.
+pub const FIELDS: [&str; 5] = ["cache-control", "content-type", "cookie", "origin", "sec-gpc"];
+
+/// The headers of a personal answer in JSON that has no others.
+pub const PLAIN: [(&str, &str); 3] = [
+    ("content-type", JSON),
+    ("cache-control", Cache::Personal.header()),
+    ("x-content-type-options", "nosniff"),
+];
+
+const JSON: &str = "application/json";
+
+/// A request. Its head comes from the runtime in one piece: each crossing costs about as much as
 /// all that is done with the head here.
 #[derive(Debug)]
 pub struct Request {
     raw: web_sys::Request,
     head: Head,
-}
-
-impl FromRequest for Request {
-    fn from_raw(raw: web_sys::Request) -> Result<Self, impl Into<Box<dyn AnyError>>> {
-        Head::parse(head(&raw)).map(|head| Self { raw, head })
-    }
+    /// Where it was read already.
+    body: RefCell<Option<Vec<u8>>>,
 }
 
 impl Request {
+    /// A request with its head as `glue.mjs` writes it.
+    pub fn new(raw: web_sys::Request, head: String, body: Option<Vec<u8>>) -> worker::Result<Self> {
+        Ok(Self { raw, head: Head::parse(head)?, body: RefCell::new(body) })
+    }
+
     pub fn method(&self) -> Method {
-        Method::from(self.head.text.lines().next().unwrap_or_default().to_owned())
+        Method::from(self.head.line(0).to_owned())
     }
 
     /// The address as it came.
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &Rc<Url> {
         &self.head.url
+    }
+
+    /// Country and subdivision as the network says; empty where it says none.
+    pub fn place(&self) -> (String, String) {
+        let mut said = place(&self.raw).into_iter();
+        (said.next().unwrap_or_default(), said.next().unwrap_or_default())
     }
 
     /// The runtime's own object.
@@ -57,44 +79,52 @@ impl Request {
     }
 }
 
-/// Method, address and fields, as `glue.mjs` writes them.
+/// Method, address and [`FIELDS`], a line each.
 #[derive(Debug)]
 struct Head {
     text: String,
-    url: Url,
-    /// Names, in lower case, and values.
-    fields: Vec<(Range<usize>, Range<usize>)>,
+    url: Rc<Url>,
+    lines: [(usize, usize); HEAD_LINES],
+}
+
+/// Lines before those of the fields.
+const BEFORE: usize = 2;
+const HEAD_LINES: usize = BEFORE + FIELDS.len();
+
+thread_local! {
+    /// The last address: most calls are to the same few.
+    static LAST: RefCell<Option<Rc<Url>>> = const { RefCell::new(None) };
 }
 
 impl Head {
     fn parse(text: String) -> worker::Result<Self> {
-        let mut lines = lines(&text);
-        let (_method, address) = (lines.next(), lines.next().unwrap_or_default());
-        let url = Url::parse(text.get(address).unwrap_or_default())?;
-        let field = |line: Range<usize>| {
-            let (name, _) = text.get(line.clone())?.split_once(':')?;
-            let end = line.start.saturating_add(name.len());
-            Some((line.start..end, end.saturating_add(1)..line.end))
-        };
-        let fields = lines.filter_map(field).collect();
-        Ok(Self { url, fields, text })
+        let mut lines = [(0, 0); HEAD_LINES];
+        let mut start = 0_usize;
+        for (place, line) in lines.iter_mut().zip(text.split('\n')) {
+            let end = start.saturating_add(line.len());
+            *place = (start, end);
+            start = end.saturating_add(1);
+        }
+        let address = lines.get(1).and_then(|(start, end)| text.get(*start..*end));
+        let url = parsed(address.unwrap_or_default())?;
+        Ok(Self { url, lines, text })
     }
 
-    /// The value of a field, by its name in lower case; several of one name are one with commas.
-    fn field(&self, name: &str) -> Option<&str> {
-        let is_it = |field: &Range<usize>| self.text.get(field.clone()) == Some(name);
-        let (_, value) = self.fields.iter().find(|(field, _)| is_it(field))?;
-        self.text.get(value.clone())
+    fn line(&self, at: usize) -> &str {
+        let line = self.lines.get(at).and_then(|(start, end)| self.text.get(*start..*end));
+        line.unwrap_or_default()
+    }
+
+    /// The value of one of [`FIELDS`], by its place there.
+    fn field(&self, at: usize) -> Option<&str> {
+        self.line(at.saturating_add(BEFORE)).strip_prefix('=')
     }
 }
 
-/// Where the lines of a text lie.
-fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut start = 0_usize;
-    text.split('\n').map(move |line| {
-        let range = start..start.saturating_add(line.len());
-        start = range.end.saturating_add(1);
-        range
+fn parsed(address: &str) -> worker::Result<Rc<Url>> {
+    LAST.with_borrow_mut(|last| match last {
+        Some(url) if url.as_str() == address => Ok(Rc::clone(url)),
+        _ => Ok(Rc::clone(last.insert(Rc::new(Url::parse(address)?)))),
     })
 }
 
@@ -111,7 +141,7 @@ pub enum Cache {
 
 impl Cache {
     /// The header's value.
-    pub fn header(self) -> &'static str {
+    pub const fn header(self) -> &'static str {
         match self {
             Self::Personal => "private, no-store",
             Self::Immutable => "public, max-age=31536000, immutable",
@@ -134,7 +164,7 @@ impl Answer {
     /// A personal answer in JSON.
     pub fn json(value: &impl Serialize) -> Result<Self, Fault> {
         let body = serde_json::to_vec(value).map_err(|_| Fault::unavailable())?;
-        Ok(Self::bytes(body, "application/json", Cache::Personal))
+        Ok(Self::bytes(body, JSON, Cache::Personal))
     }
 
     /// Bytes of a type, in a cache class.
@@ -240,7 +270,7 @@ impl Fault {
     /// The answer in the form of another protocol, with this refusal's headers.
     pub fn answer_with(self, status: u16, value: &Value) -> Answer {
         let body = value.to_string().into_bytes();
-        let mut answer = Answer::bytes(body, "application/json", Cache::Personal);
+        let mut answer = Answer::bytes(body, JSON, Cache::Personal);
         answer.status = status;
         answer.headers = self.headers;
         answer
@@ -291,8 +321,11 @@ impl From<worker::Error> for Fault {
 }
 
 /// A request header, where it is there and readable.
-pub fn header(request: &Request, name: &str) -> Option<String> {
-    request.head.field(name).map(str::to_owned)
+pub fn header<'r>(request: &'r Request, name: &str) -> Option<Cow<'r, str>> {
+    match FIELDS.iter().position(|field| *field == name) {
+        Some(at) => request.head.field(at).map(Cow::Borrowed),
+        None => field(&request.raw, name).map(Cow::Owned),
+    }
 }
 
 /// Reads a body of at most `max_bytes`. Errors: `body_too_large`, `unsupported_encoding`.
@@ -308,12 +341,15 @@ pub async fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Fault>
             return Err(Fault::new(415, "unsupported_encoding", message, "content-encoding"));
         }
     };
+    if !gzip && let Some(bytes) = request.body.take() {
+        return if bytes.len() > max_bytes { Err(too_large()) } else { Ok(bytes) };
+    }
     let said = header(request, "content-length").and_then(|length| length.parse::<usize>().ok());
     if said.is_some_and(|length| length > max_bytes) {
         return Err(too_large());
     }
     // The runtime takes no more bytes than a length that was said, unless chunks overrule it.
-    let chunked = request.head.field("transfer-encoding").is_some();
+    let chunked = header(request, "transfer-encoding").is_some();
     if said.is_some() && !gzip && !chunked {
         return whole(request, max_bytes).await?.ok_or_else(too_large);
     }
@@ -403,6 +439,14 @@ pub async fn call<T: DeserializeOwned>(
     read(&bytes)
 }
 
+/// The same of a body that was read already; None where it was not, or is no such call. The body
+/// stays where it is.
+pub fn call_at_once<T: DeserializeOwned>(request: &Request, max_bytes: usize) -> Option<T> {
+    media_type(request, &["application/json"]).ok()?;
+    let body = request.body.borrow();
+    read(body.as_deref().filter(|body| body.len() <= max_bytes)?).ok()
+}
+
 /// The call behind bounded bytes. Errors: as [`call`].
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     if core::str::from_utf8(bytes).is_err() {
@@ -476,25 +520,42 @@ pub fn with_key(request: &Request, is_right: impl Fn(&str) -> bool) -> Result<()
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Head;
+    use std::rc::Rc;
+
+    use super::{FIELDS, Head};
+
+    fn text(fields: &[(&str, &str)]) -> String {
+        let value = |name: &str| fields.iter().find(|(field, _)| *field == name);
+        let line = |name: &&str| value(name).map_or_else(String::new, |(_, it)| format!("={it}"));
+        let lines: Vec<String> = FIELDS.iter().map(line).collect();
+        format!("POST\nhttps://shop.example/a?b=c:d\n{}", lines.join("\n"))
+    }
 
     #[test]
     fn a_head_tells_its_address_and_its_fields_apart() {
-        let text = "POST\nhttps://shop.example/a?b=c:d\norigin:https://shop.example\nempty:\nx:y";
-        let head = Head::parse(text.to_owned()).unwrap();
+        let fields = [("cookie", ""), ("origin", "https://shop.example"), ("sec-gpc", "=y")];
+        let head = Head::parse(text(&fields)).unwrap();
         assert_eq!(head.url.as_str(), "https://shop.example/a?b=c:d");
-        assert_eq!(head.field("origin"), Some("https://shop.example"));
-        assert_eq!(head.field("empty"), Some(""));
-        assert_eq!(head.field("x"), Some("y"));
-        // Neither the address nor a value is taken for a field.
-        for name in ["https", "POST", "Origin", "shop", "y", ""] {
-            assert_eq!(head.field(name), None, "{name}");
+        assert_eq!(head.line(0), "POST");
+        for (at, name) in FIELDS.iter().enumerate() {
+            let sent = fields.iter().find(|(field, _)| field == name).map(|(_, value)| *value);
+            assert_eq!(head.field(at), sent, "{name}");
         }
+        assert_eq!(head.field(FIELDS.len()), None);
+    }
+
+    #[test]
+    fn the_same_address_is_read_once_and_another_is_not_taken_for_it() {
+        let one = Head::parse(text(&[])).unwrap();
+        let same = Head::parse(text(&[])).unwrap();
+        assert!(Rc::ptr_eq(&one.url, &same.url));
+        let other = Head::parse(text(&[]).replace("a?b", "a?c")).unwrap();
+        assert_eq!(other.url.as_str(), "https://shop.example/a?c=c:d");
     }
 
     #[test]
     fn a_head_without_an_address_is_refused() {
-        for text in ["", "GET", "GET\n/a\nx:y"] {
+        for text in ["", "GET", "GET\n/a\n=x"] {
             assert!(Head::parse(text.to_owned()).is_err(), "{text:?}");
         }
     }

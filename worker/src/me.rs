@@ -58,14 +58,14 @@ impl Seen {
 /// `GET /v1/me`.
 pub async fn read(mut visit: Visit, request: &Request) -> Result<Answer, Fault> {
     not_foreign(request, &visit)?;
-    let seen = look(&mut visit).await?;
+    let seen = look(&mut visit, request).await?;
     Ok(Answer::json(&told(&visit, &seen))?.with_cookie(visit.cookie_line()))
 }
 
 /// `GET /v1/me/export`: the same as a file, with every row where the person has proved who it is.
 pub async fn export(mut visit: Visit, request: &Request) -> Result<Answer, Fault> {
     not_foreign(request, &visit)?;
-    let seen = look(&mut visit).await?;
+    let seen = look(&mut visit, request).await?;
     let mut value = told(&visit, &seen);
     if let Some(fields) = value.as_object_mut() {
         let complete = seen.is_authenticated();
@@ -90,7 +90,7 @@ pub async fn export(mut visit: Visit, request: &Request) -> Result<Answer, Fault
 pub async fn erase(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
     http::same_origin(request, &visit.url)?;
     let _: EraseAsked = http::call(request, limits::CALL_BYTES).await?;
-    let explained = explain(&mut visit).await?;
+    let explained = explain(&mut visit, request).await?;
     let authenticated = explained.profile.assurance == Assurance::Authenticated;
     let mut erased = "device";
     if let Some(device) = visit.cookie.device {
@@ -121,8 +121,8 @@ fn not_foreign(request: &Request, visit: &Visit) -> Result<(), Fault> {
     if said { http::same_origin(request, &visit.url) } else { Ok(()) }
 }
 
-async fn explain(visit: &mut Visit) -> Result<Explained, Fault> {
-    let request = visit.fields.clone();
+async fn explain(visit: &mut Visit, request: &Request) -> Result<Explained, Fault> {
+    let request = visit.fields(request);
     let input = |speaker| Input::Explain {
         speaker,
         placements: Placements::Named(Vec::new()),
@@ -139,8 +139,8 @@ async fn explain(visit: &mut Visit) -> Result<Explained, Fault> {
 }
 
 /// Looks at the object that the cookie names, after the object has said who the device is to it.
-async fn look(visit: &mut Visit) -> Result<Seen, Fault> {
-    let explained = explain(visit).await?;
+async fn look(visit: &mut Visit, request: &Request) -> Result<Seen, Fault> {
+    let explained = explain(visit, request).await?;
     let mut seen = Seen { explained, exported: None, held: Vec::new() };
     let Some(device) = visit.cookie.device else { return Ok(seen) };
     let name: ProfileName =

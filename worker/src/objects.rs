@@ -5,7 +5,7 @@ use data_encoding::BASE64;
 use js_sys::futures::JsFuture;
 use js_sys::{Promise, Reflect, Uint8Array};
 use selvedge::budget::Spent;
-use selvedge::engine::{Input, Reply};
+use selvedge::engine::{Input, Reply, State};
 use selvedge::identity::shard::{Outcome, Proof};
 use selvedge::ids::ProfileName;
 use selvedge::time::Timestamp;
@@ -16,6 +16,7 @@ use wasm_bindgen::prelude::*;
 use worker::{Env, Method, Request, RequestInit, Response, Stub};
 
 use crate::http::Fault;
+use crate::leases::Copies;
 
 /// An input for a profile object, with all that a host brings.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,23 @@ pub struct Call {
     pub seed: [u8; 32],
     /// What to handle.
     pub input: Input,
+    /// What the caller's isolate says of copies, where it is one that holds some.
+    pub copies: Option<Copies>,
+}
+
+/// A profile object's answer.
+#[derive(Debug, Deserialize)]
+pub struct Answered {
+    pub reply: Reply,
+    /// The state that answered, where a copy was wanted and is given.
+    pub copy: Option<State>,
+}
+
+/// The same, on its way out.
+#[derive(Debug, Serialize)]
+pub struct Given<'a> {
+    pub reply: &'a Reply,
+    pub copy: Option<&'a State>,
 }
 
 /// What a profile object holds beside its state.
@@ -88,7 +106,8 @@ pub fn seed() -> Result<[u8; 32], Fault> {
 
 /// The time of this request. The runtime holds it still between waits.
 pub fn now() -> Timestamp {
-    Timestamp(i64::try_from(worker::Date::now().as_millis()).unwrap_or(i64::MAX))
+    // A whole number, below 2^53.
+    Timestamp(js_sys::Date::now() as i64)
 }
 
 #[wasm_bindgen(module = "/glue.mjs")]
@@ -97,8 +116,18 @@ extern "C" {
     fn call_object(namespace: &JsValue, name: &str, message: &str) -> Result<Promise, JsValue>;
 }
 
-/// Asks a profile object, by its method `call`: about half of what a request to it takes.
+/// Asks a profile object.
 pub async fn ask(env: &Env, tenant: &str, name: &ProfileName, call: &Call) -> Result<Reply, Fault> {
+    ask_for_copy(env, tenant, name, call).await.map(|answered| answered.reply)
+}
+
+/// Asks a profile object, by its method `call`: about half of what a request to it takes.
+pub async fn ask_for_copy(
+    env: &Env,
+    tenant: &str,
+    name: &ProfileName,
+    call: &Call,
+) -> Result<Answered, Fault> {
     let message = packed(call).ok_or_else(Fault::unavailable)?;
     let failed = |error: JsValue| {
         worker::console_error!("an object did not answer: {error:?}");

@@ -3,6 +3,7 @@
 //! profile, and answers the same for people that are known and people that are not. Without a key a
 //! visitor gets their own decisions, as by `v1/decide`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
@@ -100,7 +101,7 @@ fn caller(request: &Request, visit: &Visit) -> Result<Caller, Fault> {
     let refuse = |code, message: &str| {
         Fault::new(401, code, message, "authorization").with("www-authenticate", "Bearer")
     };
-    match http::bearer(request).or_else(|| header(request, "x-api-key")) {
+    match http::bearer(request).or_else(|| header(request, "x-api-key").map(Cow::into_owned)) {
         Some(key) if visit.settings.is_write_key(&key) => Ok(Caller::Server),
         Some(_) => Err(refuse("bad_write_key", "this is not a write key of this site")),
         None if http::is_same_origin(request, &visit.url) => Ok(Caller::Visitor),
@@ -156,7 +157,7 @@ async fn of_visitor(
     request: &Request,
     asked: &Asked<'_>,
 ) -> Result<Answer, Fault> {
-    let fields = visit.fields_with(&request_fields(&asked.context)?)?;
+    let fields = visit.fields_with(request, request_fields(&asked.context)?)?;
     let mut decisions = Vec::new();
     for placements in questions(asked.key) {
         let input = |speaker| decide(speaker, &placements, &fields);

@@ -112,6 +112,7 @@ async fn tell_one(core: &Rc<Core>, id: i64, target: &str, bytes: &[u8]) -> Resul
         now,
         seed: objects::seed().map_err(failed)?,
         input,
+        copies: None,
     };
     let reply = objects::ask(&core.env, &settings.tenant, &name, &call).await.map_err(failed)?;
     match reply {

@@ -104,7 +104,7 @@ fn wants_html(request: &Request) -> bool {
     let upgrade = header(request, "upgrade").is_some();
     let accepted = header(request, "accept").unwrap_or_default();
     let navigates = header(request, "sec-fetch-dest")
-        .is_none_or(|dest| matches!(dest.as_str(), "document" | "iframe" | "frame" | "empty"));
+        .is_none_or(|dest| matches!(dest.as_ref(), "document" | "iframe" | "frame" | "empty"));
     !upgrade
         && navigates
         && (accepted.is_empty() || accepted.contains("text/html") || accepted == "*/*")
@@ -212,7 +212,7 @@ async fn prepare(
 ) -> Result<Prepared, Fault> {
     let workspace = published::current(&env, &settings.tenant, now).await?;
     let mut visit = Visit::of(request, env, settings, workspace, now)?;
-    let fields = visit.fields.clone();
+    let fields = visit.fields(request);
     let input = |speaker| Input::Decide {
         speaker,
         placements: Placements::Every(Where::Edge),

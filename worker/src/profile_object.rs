@@ -5,7 +5,7 @@
 //! INVARIANT: nothing is awaited between the engine's turn and the end of its transaction, so no
 //! other call sees a state that is not stored.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,7 +26,8 @@ use worker::{
 };
 
 use crate::http::Fault;
-use crate::objects::{self, Call, Held};
+use crate::leases::{self, Leases};
+use crate::objects::{self, Call, Given, Held};
 use crate::outbox;
 use crate::published;
 use crate::settings::{self, Settings};
@@ -34,6 +35,8 @@ use crate::sql::{Sql, as_bytes, marks};
 
 /// How long a login waits for what the central store knows; later it comes by the alarm.
 const HYDRATE_MS: u64 = 400;
+/// The key under which the object notes that copies of its state may be out.
+const LEASED: &str = "leased";
 /// Bound parameters that the runtime takes in one statement.
 const BINDINGS: usize = 100;
 
@@ -59,10 +62,13 @@ pub struct Core {
     pub env: Env,
     /// The state as it is stored; None before it was read, and after a transaction failed.
     resident: RefCell<Option<engine::State>>,
+    /// What questions about that very state left behind.
+    desk: RefCell<engine::Desk>,
     /// Whether the tables are there; None before anybody looked.
     tables: Cell<Option<bool>>,
     /// When the alarm is set for, where one is; None before anybody looked.
     alarm: Cell<Option<Option<Timestamp>>>,
+    leases: RefCell<Leases>,
     pub draining: Cell<bool>,
     pub retry: Cell<Retry>,
 }
@@ -84,8 +90,10 @@ impl DurableObject for ProfileObject {
             state,
             env,
             resident: RefCell::new(None),
+            desk: RefCell::default(),
             tables: Cell::new(None),
             alarm: Cell::new(None),
+            leases: RefCell::default(),
             draining: Cell::new(false),
             retry: Cell::new(Retry::default()),
         };
@@ -113,7 +121,7 @@ impl DurableObject for ProfileObject {
 
 #[wasm_bindgen]
 impl ProfileObject {
-    /// A packed [`Call`]; the answer is a packed [`Reply`], or a promise of one where what it says
+    /// A packed [`Call`]; the answer is a packed [`Given`], or a promise of one where what it says
     /// has to be waited for.
     pub fn call(&self, message: &str) -> std::result::Result<JsValue, JsValue> {
         let call: Call = objects::unpacked(message)
@@ -123,22 +131,21 @@ impl ProfileObject {
         let Some(workspace) = core.alarm.get().and(published::known(&call.workspace)) else {
             return Ok(promised(async move { core.call(call).await }));
         };
-        let output = core.answer(&workspace, call)?;
-        if !output.changed {
-            return Ok(given(&output.reply)?);
+        if leases::may_answer(&call.input) {
+            return Ok(core.tell(&workspace, &call)?.into());
         }
+        let output = core.answer(&workspace, call)?;
         Ok(promised(async move { core.follow(output).await }))
     }
 }
 
-fn promised(reply: impl Future<Output = Result<Reply>> + 'static) -> JsValue {
-    future_to_promise(async move { Ok(given(&reply.await?)?) }).into()
+fn promised(answer: impl Future<Output = Result<String>> + 'static) -> JsValue {
+    future_to_promise(async move { Ok(answer.await?.into()) }).into()
 }
 
-fn given(reply: &Reply) -> Result<JsValue> {
-    let text = objects::packed(reply)
-        .ok_or_else(|| Error::from("an answer between objects cannot be written"))?;
-    Ok(text.into())
+fn packed(reply: &Reply, copy: Option<&engine::State>) -> Result<String> {
+    objects::packed(&Given { reply, copy })
+        .ok_or_else(|| Error::from("an answer between objects cannot be written"))
 }
 
 impl Core {
@@ -150,26 +157,87 @@ impl Core {
         Sql::new(self.state.storage())
     }
 
-    async fn call(self: &Rc<Self>, call: Call) -> Result<Reply> {
+    async fn call(self: &Rc<Self>, call: Call) -> Result<String> {
         let settings = self.settings()?;
         let workspace = published::version(&self.env, &settings.tenant, &call.workspace)
             .await
             .map_err(failed)?;
         self.look_for_alarm().await?;
+        if leases::may_answer(&call.input) {
+            return self.tell(&workspace, &call);
+        }
         let output = self.answer(&workspace, call)?;
         self.follow(output).await
     }
 
     fn answer(&self, workspace: &Workspace, call: Call) -> Result<Output> {
-        let Call { now, seed, input, .. } = call;
+        let Call { now, seed, input, copies, .. } = call;
+        if let Some(copies) = copies {
+            self.leases(&self.sql())?.hear(copies, objects::now());
+        }
         self.turn(workspace, now, seed, input, &Gone::Nothing)
     }
 
-    /// Sees to what an answer left to do.
-    async fn follow(self: &Rc<Self>, output: Output) -> Result<Reply> {
-        if !output.changed {
-            return Ok(output.reply);
+    /// Answers a question, with a copy of the state where one is wanted.
+    fn tell(&self, workspace: &Workspace, call: &Call) -> Result<String> {
+        let mut resident = self.resident.borrow_mut();
+        let state = match resident.take() {
+            Some(state) => state,
+            None => self.read(&self.sql())?,
+        };
+        let state = &*resident.insert(state);
+        let mut desk = self.desk.borrow_mut();
+        let reply = engine::ask(state, &mut desk, workspace, call.now, &call.input)
+            .ok_or_else(|| Error::from("this is no question"))?;
+        // What was never stored costs nothing to ask for.
+        let Some(copies) = call.copies.filter(|_| self.tables.get() == Some(true)) else {
+            return packed(&reply, None);
+        };
+        let text = packed(&reply, Some(state))?;
+        if text.len() > leases::COPY_CHARS {
+            return packed(&reply, None);
         }
+        let sql = self.sql();
+        let lease = self.leases(&sql)?.hear(copies, objects::now());
+        let Some(note) = lease else { return packed(&reply, None) };
+        if let Some(until) = note {
+            // The runtime lets no answer out before what was written is stored.
+            sql.put_blob("state", LEASED, &until.0.to_be_bytes())?;
+        }
+        Ok(text)
+    }
+
+    /// The leases, with what is stored of them.
+    fn leases(&self, sql: &Sql) -> Result<RefMut<'_, Leases>> {
+        let mut leases = self.leases.borrow_mut();
+        if leases.is_fresh() {
+            let noted = if self.has_tables(sql)? { sql.blob("state", LEASED)? } else { None };
+            let noted = noted.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+            leases.begin(Timestamp(noted), objects::now());
+        }
+        Ok(leases)
+    }
+
+    /// Waits until no copy lacks what an answer confirms.
+    async fn settle(&self) -> Result<()> {
+        let wait_ms = self.leases(&self.sql())?.wait_ms(objects::now());
+        if let Some(wait_ms) = wait_ms {
+            Delay::from(Duration::from_millis(wait_ms)).await;
+        }
+        Ok(())
+    }
+
+    /// Sees to what an answer left to do.
+    async fn follow(self: &Rc<Self>, output: Output) -> Result<String> {
+        if output.changed {
+            self.see_to(&output).await?;
+        }
+        // Also what changed nothing, since it may confirm what an earlier call changed.
+        self.settle().await?;
+        packed(&output.reply, None)
+    }
+
+    async fn see_to(self: &Rc<Self>, output: &Output) -> Result<()> {
         let leaves_work = output.effects.iter().any(leaves_work);
         // The outbox first: what it needs comes sooner nearly always, and one alarm is enough.
         if leaves_work {
@@ -182,7 +250,7 @@ impl Core {
             }
             self.state.wait_until(outbox::drain(Rc::clone(self)));
         }
-        Ok(output.reply)
+        Ok(())
     }
 
     /// One turn of the engine, stored.
@@ -195,15 +263,21 @@ impl Core {
         gone: &Gone,
     ) -> Result<Output> {
         let sql = self.sql();
+        self.desk.take();
         let mut state = match self.resident.take() {
             Some(state) => state,
             None => self.read(&sql)?,
         };
         let input = self.recall(&sql, input)?;
+        // What the central store has confirmed is nothing that a decision reads.
+        let shows = !matches!(input, Input::Stored { .. });
         let output = engine::handle(&mut state, workspace, now, Entropy::new(seed), input);
         if output.changed || !matches!(gone, Gone::Nothing) {
             // A failure here leaves nothing resident: the next call reads what is really stored.
             self.store(&sql, &state, &output.effects, gone)?;
+        }
+        if output.changed && shows {
+            self.leases(&sql)?.changed();
         }
         self.resident.replace(Some(state));
         Ok(output)

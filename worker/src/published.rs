@@ -34,6 +34,10 @@ thread_local! {
 }
 
 impl Known {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.asked.is_some_and(|asked| now.since_ms(asked) < FRESH_MS)
+    }
+
     fn find(&self, version: &str) -> Option<Rc<Workspace>> {
         self.workspaces.iter().find(|known| known.version == version).cloned()
     }
@@ -51,12 +55,19 @@ impl Known {
     }
 }
 
+/// The current workspace, where nobody has to be asked.
+pub fn fresh(now: Timestamp) -> Option<Rc<Workspace>> {
+    KNOWN.with_borrow(|known| known.current.clone().filter(|_| known.is_fresh(now)))
+}
+
 /// The current workspace. Errors: `no_workspace`, `unavailable`.
 pub async fn current(env: &Env, tenant: &str, now: Timestamp) -> Result<Rc<Workspace>, Fault> {
     let (known, fresh) = KNOWN.with_borrow_mut(|known| {
-        let fresh = known.asked.is_some_and(|asked| now.since_ms(asked) < FRESH_MS);
+        let fresh = known.is_fresh(now);
         // Others go on with what is known while the first one asks.
-        known.asked = known.current.as_ref().map(|_| now);
+        if !fresh {
+            known.asked = known.current.as_ref().map(|_| now);
+        }
         (known.current.clone(), fresh)
     });
     if let (Some(known), true) = (&known, fresh) {

@@ -1,18 +1,20 @@
 //! Which path and method lead where. It must never do what a route does.
 
 use selvedge::event::EventKind;
-use worker::{Context, Env, Method, web_sys};
+use worker::{Env, Method, web_sys};
 
 use crate::http::{self, Answer, Fault, Request};
 use crate::objects;
 use crate::settings;
-use crate::visitor::Visit;
+use crate::visitor::{self, Visit};
 use crate::{
-    admin, assets, consenting, deciding, login, me, ofrep, page, preview, published, segment,
+    admin, assets, consenting, deciding, leases, login, me, ofrep, page, preview, published,
+    segment,
 };
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
+const DECIDE: &str = "/_selvedge/v1/decide";
 
 /// A route of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +106,24 @@ impl Route {
     }
 }
 
+/// The body of a plain answer, where all that it takes is in memory: a workspace that is taken for
+/// the current one, and a copy of the visitor's state that counts. None says nothing about the
+/// request: [`answer`] finds out what it is.
+pub fn at_once(request: &Request, env: &Env) -> Option<String> {
+    if request.url().path() != DECIDE || request.method() != Method::Post {
+        return None;
+    }
+    let now = objects::now();
+    let settings = settings::known()?;
+    let opened = visitor::opened(request, &settings, now)?;
+    let name = opened.name.clone().filter(|name| leases::holds(name, now))?;
+    let workspace = published::fresh(now)?;
+    let visit = Visit::of(request, env.clone(), settings, workspace, now).ok()?;
+    deciding::at_once(visit, name, request)
+}
+
 /// Answers a request, whatever it is.
-pub async fn answer(
-    mut request: Request,
-    env: Env,
-    _context: Context,
-) -> worker::Result<web_sys::Response> {
+pub async fn answer(mut request: Request, env: Env) -> worker::Result<web_sys::Response> {
     let method = request.method();
     let path = request.url().path().to_owned();
     if !path.starts_with(OURS) && Route::of(&path).is_none() {
@@ -189,7 +203,7 @@ async fn own(
         Route::Events(kind) => segment::events(visit, request, kind).await,
         Route::Decide => deciding::decide(visit, request).await,
         Route::Flags => ofrep::evaluate(visit, request, ofrep::flag(path).as_deref()).await,
-        Route::Slice => deciding::slice(visit).await,
+        Route::Slice => deciding::slice(visit, request).await,
         Route::Consent if reads => consenting::read(visit).await,
         Route::Consent => consenting::change(visit, request).await,
         Route::Me => me::read(visit, request).await,

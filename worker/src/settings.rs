@@ -37,9 +37,14 @@ thread_local! {
     static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
 }
 
+/// The settings, where they are in memory.
+pub fn known() -> Option<Rc<Settings>> {
+    SETTINGS.with_borrow(Clone::clone)
+}
+
 /// The settings, from memory or from the environment. Errors: `misconfigured`, naming the variable.
 pub fn of(env: &Env) -> Result<Rc<Settings>, Fault> {
-    if let Some(known) = SETTINGS.with_borrow(Clone::clone) {
+    if let Some(known) = known() {
         return Ok(known);
     }
     let fresh = Rc::new(Settings::read(env)?);

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use selvedge::budget::Spent;
 use selvedge::engine::{Input, Reply};
 use selvedge::ids::ProfileName;
@@ -32,6 +33,8 @@ const SCHEMA: [&str; 2] = [
 const ROUNDS: u32 = 20;
 /// Objects that may name one another before a change is left to the next healing.
 const HOPS: u32 = 3;
+/// People to whom changes are applied at a time.
+const AT_ONCE: usize = 16;
 
 /// The Durable Object class.
 #[durable_object]
@@ -273,29 +276,49 @@ pub async fn apply(env: &Env, settings: &Settings, changes: Vec<Change>) -> Resu
     let now = objects::now();
     let workspace = published::current(env, &settings.tenant, now).await.map_err(failed)?;
     let mut changed = 0_u32;
-    for (person, changes) in by_person {
-        let mut name = person;
-        for _ in 0..HOPS {
-            let call = Call {
-                workspace: workspace.version.clone(),
-                now,
-                seed: objects::seed().map_err(failed)?,
-                input: Input::Apply { changes: changes.clone() },
-            };
-            match objects::ask(env, &settings.tenant, &name, &call).await.map_err(failed)? {
-                Reply::Applied { changed: some } => changed = changed.saturating_add(some),
-                // A weaker identifier's object: what is known of it is the person's by now.
-                Reply::Moved(to) => {
-                    name = to;
-                    continue;
-                }
-                Reply::Refused(error) if error.code() == "outbox_full" => {
-                    return Err(Error::from("an object's outbox is full"));
-                }
-                _ => {}
-            }
-            break;
+    let mut people = by_person.into_iter();
+    loop {
+        // Each may have to wait for copies of its state, so that they wait together.
+        let some = people.by_ref().take(AT_ONCE);
+        let some = some.map(|(person, changes)| {
+            apply_to(env, settings, (&workspace.version, now), person, changes)
+        });
+        let answered = join_all(some).await;
+        if answered.is_empty() {
+            return Ok(changed);
+        }
+        for one in answered {
+            changed = changed.saturating_add(one?);
         }
     }
-    Ok(changed)
+}
+
+/// Applies changes about one person.
+async fn apply_to(
+    env: &Env,
+    settings: &Settings,
+    (workspace, now): (&String, Timestamp),
+    person: ProfileName,
+    changes: Vec<Change>,
+) -> Result<u32> {
+    let mut name = person;
+    for _ in 0..HOPS {
+        let call = Call {
+            workspace: workspace.clone(),
+            now,
+            seed: objects::seed().map_err(failed)?,
+            input: Input::Apply { changes: changes.clone() },
+            copies: None,
+        };
+        match objects::ask(env, &settings.tenant, &name, &call).await.map_err(failed)? {
+            Reply::Applied { changed } => return Ok(changed),
+            // A weaker identifier's object: what is known of it is the person's by now.
+            Reply::Moved(to) => name = to,
+            Reply::Refused(error) if error.code() == "outbox_full" => {
+                return Err(Error::from("an object's outbox is full"));
+            }
+            _ => break,
+        }
+    }
+    Ok(0)
 }

@@ -2,10 +2,10 @@
 //! fields; and the way from there to the object that answers for them. It must never take an id
 //! from anywhere but the sealed cookie.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::Reflect;
 use selvedge::consent::signals::gpc_header;
 use selvedge::consent::{Basis, Choice, Purpose, Record, Region, Signals};
 use selvedge::decide::Request as Fields;
@@ -14,12 +14,13 @@ use selvedge::ids::{DeviceId, Entropy, ProfileName};
 use selvedge::offer::is_spoken;
 use selvedge::time::Timestamp;
 use selvedge::workspace::{REQUEST_FIELDS, Workspace};
-use serde::Deserialize;
 use worker::{Env, Url};
 
 use crate::cookie::{self, Cookie};
 use crate::http::{Fault, Request, header};
-use crate::objects::{self, Call};
+use crate::leases::{self, Copies};
+use crate::objects::{self, Answered, Call};
+use crate::recent::Recent;
 use crate::settings::Settings;
 use crate::{preview, published};
 
@@ -34,9 +35,8 @@ pub struct Visit {
     pub settings: Rc<Settings>,
     pub workspace: Rc<Workspace>,
     pub now: Timestamp,
-    pub url: Url,
+    pub url: Rc<Url>,
     pub signals: Signals,
-    pub fields: Fields,
     /// The cookie as it came; what it should become is [`Visit::cookie_line`].
     pub came: Option<Cookie>,
     pub cookie: Cookie,
@@ -44,6 +44,8 @@ pub struct Visit {
     pub forged: bool,
     /// What questions are asked under.
     pub around: Circumstances,
+    /// Copies may answer: the request does not say `no-cache`.
+    pub takes_copies: bool,
     /// This browser is shown forced variants: nothing that it reports is kept.
     pub is_preview: bool,
 }
@@ -57,20 +59,21 @@ impl Visit {
         workspace: Rc<Workspace>,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        let url = request.url().clone();
+        let url = Rc::clone(request.url());
         let signals = signals(request, &settings);
-        let fields = fields(request, &url, &signals.region, &workspace.languages);
-        let sent = header(request, "cookie");
-        let sealed = sent.as_deref().and_then(cookie::find);
-        let came = sealed.and_then(|text| settings.cookies.open_cookie(text, now));
+        let cookies = header(request, "cookie").unwrap_or_default();
+        let sealed = cookie::find(&cookies);
+        let came = opened(request, &settings, now).map(|opened| opened.cookie.clone());
         let forced = preview::forced(request, &settings, &workspace, now);
         let around = Circumstances {
             spent: published::spent(&workspace, now),
             shown: Vec::new(),
             forced: forced.clone().unwrap_or_default(),
         };
+        let control = header(request, "cache-control").unwrap_or_default();
         Ok(Self {
             around,
+            takes_copies: !control.contains("no-cache"),
             is_preview: forced.is_some(),
             forged: sealed.is_some_and(|text| !text.is_empty()) && came.is_none(),
             cookie: came.clone().unwrap_or_default(),
@@ -80,7 +83,6 @@ impl Visit {
             now,
             url,
             signals,
-            fields,
             came,
         })
     }
@@ -109,6 +111,21 @@ impl Visit {
         self.settings.tenant_key.device(device)
     }
 
+    /// Answers a question from a copy of the state of whoever the cookie names.
+    pub fn at_once(
+        &self,
+        name: ProfileName,
+        input: impl FnOnce(Speaker) -> Input,
+    ) -> Option<Reply> {
+        let speaker = Speaker {
+            device: self.cookie.device,
+            profile: Some(name.clone()),
+            signals: self.signals.clone(),
+        };
+        let input = self.under(input(speaker));
+        leases::answer(&name, &self.workspace, objects::now(), self.now, &input)
+    }
+
     /// Who asks, at the device's own object.
     pub fn as_device(&self, device: DeviceId) -> Speaker {
         Speaker {
@@ -135,18 +152,36 @@ impl Visit {
         }
     }
 
-    /// Asks one object.
+    /// Asks one object, or a copy of its state that still counts.
     pub async fn ask(&self, name: &ProfileName, input: Input) -> Result<Reply, Fault> {
+        let is_question = leases::may_answer(&input);
+        let from_copies = self.takes_copies && is_question;
+        let input = self.under(input);
+        let now = objects::now();
+        if from_copies && leases::holds(name, now) {
+            let reply = leases::answer(name, &self.workspace, now, self.now, &input);
+            return reply.map_or(Err(Fault::unavailable()), told);
+        }
+        let copies = if from_copies {
+            leases::with_question(name, now)?
+        } else if !is_question {
+            leases::with_change(name)?
+        } else {
+            None
+        };
         let call = Call {
             workspace: self.workspace.version.clone(),
             now: self.now,
             seed: objects::seed()?,
-            input: self.under(input),
+            input,
+            copies,
         };
-        match objects::ask(&self.env, &self.settings.tenant, name, &call).await? {
-            Reply::Refused(error) => Err(error.into()),
-            reply => Ok(reply),
+        let Answered { reply, copy } =
+            objects::ask_for_copy(&self.env, &self.settings.tenant, name, &call).await?;
+        if let (Some(Copies { number, .. }), Some(state)) = (copies, copy) {
+            leases::take(name, number, state);
         }
+        told(reply)
     }
 
     /// Asks whoever answers for this visitor: the person, else the device, else an empty state in
@@ -200,11 +235,7 @@ impl Visit {
         }
         let entropy = Entropy::new([0; 32]);
         let input = self.under(input);
-        let output = engine::handle(&mut state, &self.workspace, self.now, entropy, input);
-        match output.reply {
-            Reply::Refused(error) => Err(error.into()),
-            reply => Ok(reply),
-        }
+        told(engine::handle(&mut state, &self.workspace, self.now, entropy, input).reply)
     }
 
     /// A fresh device id, kept by the cookie.
@@ -216,10 +247,28 @@ impl Visit {
         Ok(device)
     }
 
-    /// The request's fields with those that a call of the page says. Errors: `unknown_field`,
-    /// `text_too_long`.
-    pub fn fields_with(&self, context: &BTreeMap<String, String>) -> Result<Fields, Fault> {
-        let mut fields = self.fields.clone();
+    /// All of the request's fields.
+    pub fn fields(&self, request: &Request) -> Fields {
+        fields(request, &self.signals.region, &self.workspace.languages, |_| true)
+    }
+
+    /// The request's fields that a decision here reads, with those that a call of the page says.
+    /// Errors: `unknown_field`, `text_too_long`.
+    pub fn fields_with(
+        &self,
+        request: &Request,
+        context: BTreeMap<String, String>,
+    ) -> Result<Fields, Fault> {
+        let Workspace { languages, request: read, .. } = &*self.workspace;
+        // Where all contents are in one language, no decision asks for it.
+        let by_language = languages.len() > 1;
+        let wanted = |name: &str| {
+            let said = context.contains_key(name) && is_for_page(name);
+            let reads =
+                (name == "language" && by_language) || read.iter().any(|field| field.name == name);
+            reads && !said
+        };
+        let mut fields = fields(request, &self.signals.region, languages, wanted);
         for (name, value) in context {
             if !REQUEST_FIELDS.contains(&name.as_str()) {
                 let message = "the context has a field that conditions do not know";
@@ -229,12 +278,23 @@ impl Visit {
                 let message = format!("a field of the context has at most {FIELD_BYTES} bytes");
                 return Err(Fault::new(400, "text_too_long", message, "context"));
             }
-            // Where the visitor is, is not the page's to say.
-            if !matches!(name.as_str(), "country" | "subdivision" | "host") {
-                fields.0.insert(name.clone(), value.clone());
+            if is_for_page(&name) {
+                fields.0.insert(name, value);
             }
         }
         Ok(fields)
+    }
+}
+
+/// Where the visitor is, is not the page's to say.
+fn is_for_page(field: &str) -> bool {
+    !matches!(field, "country" | "subdivision" | "host")
+}
+
+fn told(reply: Reply) -> Result<Reply, Fault> {
+    match reply {
+        Reply::Refused(error) => Err(error.into()),
+        reply => Ok(reply),
     }
 }
 
@@ -242,46 +302,72 @@ impl Visit {
 pub fn signals(request: &Request, settings: &Settings) -> Signals {
     let region = settings.region.clone().unwrap_or_else(|| region(request));
     // Several fields of one name come as one value with commas.
-    let gpc = gpc_header(header(request, "sec-gpc").iter().map(String::as_str));
+    let gpc = gpc_header(header(request, "sec-gpc").iter().map(AsRef::as_ref));
     Signals { region, gpc, ..Signals::default() }
-}
-
-/// The part of the runtime's `request.cf` that is read here.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Place {
-    country: Option<String>,
-    region_code: Option<String>,
 }
 
 /// Where the network says that the request comes from; unknown where it says nothing readable.
 fn region(request: &Request) -> Region {
-    let cf = Reflect::get(request.inner(), &"cf".into()).unwrap_or_default();
-    let place: Option<Place> = serde_wasm_bindgen::from_value(cf).unwrap_or_default();
-    let place = place.unwrap_or_default();
-    Region::new(&place.country.unwrap_or_default(), &place.region_code.unwrap_or_default())
+    let (country, subdivision) = request.place();
+    Region::new(&country, &subdivision)
 }
 
-fn fields(request: &Request, url: &Url, region: &Region, spoken: &[String]) -> Fields {
-    let mut fields = BTreeMap::new();
-    let mut set = |name: &str, value: String| {
-        if value.len() <= FIELD_BYTES {
-            fields.insert(name.to_owned(), value);
+/// Cookies that were opened lately, twice this many at most.
+const OPENED: usize = 256;
+
+thread_local! {
+    static KNOWN: RefCell<Recent<Rc<Opened>>> = const { RefCell::new(Recent::new(OPENED)) };
+}
+
+/// A cookie that opens, and the object that it leads to.
+pub struct Opened {
+    pub cookie: Cookie,
+    /// The person's object, else the device's; None without a device.
+    pub name: Option<ProfileName>,
+}
+
+/// The cookie of a request, where it opens. To open a seal costs as much as a decision, so the last
+/// ones are remembered, by all of their text.
+pub fn opened(request: &Request, settings: &Settings, now: Timestamp) -> Option<Rc<Opened>> {
+    let cookies = header(request, "cookie")?;
+    let sealed = cookie::find(&cookies)?;
+    if let Some(opened) = KNOWN.with_borrow_mut(|known| known.get(sealed).map(|it| Rc::clone(it))) {
+        return opened.cookie.is_valid(now).then_some(opened);
+    }
+    let cookie = settings.cookies.open_cookie(sealed, now)?;
+    let device = cookie.device.map(|device| settings.tenant_key.device(device));
+    let name = device.map(|device| cookie.person.clone().unwrap_or(device));
+    let opened = Rc::new(Opened { cookie, name });
+    KNOWN.with_borrow_mut(|known| known.put(sealed.to_owned(), Rc::clone(&opened)));
+    Some(opened)
+}
+
+/// The request's fields of these names, of those that are known.
+fn fields(
+    request: &Request,
+    region: &Region,
+    spoken: &[String],
+    wanted: impl Fn(&str) -> bool,
+) -> Fields {
+    let url = request.url();
+    let said = |name| header(request, name).unwrap_or_default();
+    let value = |name: &str| match name {
+        "path" => url.path().to_owned(),
+        "host" => url.host_str().unwrap_or_default().to_owned(),
+        "query" => url.query().unwrap_or_default().to_owned(),
+        "country" => region.country.clone(),
+        "subdivision" => region.subdivision.clone(),
+        "referrer" => said("referer").into_owned(),
+        "language" => language(&said("accept-language"), spoken),
+        "device" => device_class(request).to_owned(),
+        of_query => {
+            let found = url.query_pairs().find(|(key, _)| key == of_query);
+            found.map(|(_, value)| value.into_owned()).unwrap_or_default()
         }
     };
-    set("path", url.path().to_owned());
-    set("host", url.host_str().unwrap_or_default().to_owned());
-    set("query", url.query().unwrap_or_default().to_owned());
-    set("country", region.country.clone());
-    set("subdivision", region.subdivision.clone());
-    set("referrer", header(request, "referer").unwrap_or_default());
-    set("language", language(&header(request, "accept-language").unwrap_or_default(), spoken));
-    set("device", device_class(request).to_owned());
-    for name in ["utm_source", "utm_medium", "utm_campaign"] {
-        let value = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
-        set(name, value.unwrap_or_default().into_owned());
-    }
-    Fields(fields)
+    let wanted = REQUEST_FIELDS.into_iter().filter(|name| wanted(name));
+    let fields = wanted.map(|name| (name.to_owned(), value(name)));
+    Fields(fields.filter(|(_, value)| value.len() <= FIELD_BYTES).collect())
 }
 
 /// The language that the browser likes best (RFC 9110, section 12.5.4) of those that the workspace

@@ -11,10 +11,11 @@ export function place({ cf }) {
   return [cf?.country ?? "", cf?.regionCode ?? ""];
 }
 
-/** An answer; `fields` are names and values in turn. */
+/** An answer; `fields` are lines, names and values in turn: no value holds a line break. */
 export function respond(status, fields, body) {
+  const lines = fields.split("\n");
   const headers = [];
-  for (let at = 0; at < fields.length; at += 2) headers.push([fields[at], fields[at + 1]]);
+  for (let at = 0; at < lines.length; at += 2) headers.push([lines[at], lines[at + 1]]);
   return new Response(body, { status, headers });
 }
 

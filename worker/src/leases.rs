@@ -134,6 +134,8 @@ pub fn with_question(name: &ProfileName, now: Timestamp) -> Result<Option<Copies
             return Ok(None);
         };
         asked.count(now);
+        // It ran out, and stays so whatever the clock says later.
+        asked.copy = None;
         // An answer that never came must not keep the profile from being asked for again.
         let awaits = asked.awaited.is_some_and(|(_, since)| is_within(since, now));
         if asked.row < OFTEN || awaits {
@@ -247,6 +249,11 @@ impl Leases {
         Some(Some(note))
     }
 
+    /// The note could not be stored: the next lease brings one again.
+    pub fn forget_note(&mut self) {
+        self.noted_until = Some(Timestamp(0));
+    }
+
     /// The state changed: every copy that is out lacks something.
     pub fn changed(&mut self) {
         for (_, until) in core::mem::take(&mut self.current).into_values() {
@@ -339,6 +346,15 @@ mod tests {
                 assert!(now == 0 || now > NOTE_MS / 2);
             }
         }
+    }
+
+    #[test]
+    fn a_note_that_was_not_stored_is_written_again() {
+        let mut leases = begun();
+        assert!(matches!(leases.hear(says(1, 1, true), Timestamp(0)), Some(Some(_))));
+        assert_eq!(leases.hear(says(2, 1, true), Timestamp(1)), Some(None));
+        leases.forget_note();
+        assert!(matches!(leases.hear(says(3, 1, true), Timestamp(2)), Some(Some(_))));
     }
 
     #[test]

@@ -202,7 +202,8 @@ impl Core {
         let Some(note) = lease else { return packed(&reply, None) };
         if let Some(until) = note {
             // The runtime lets no answer out before what was written is stored.
-            sql.put_blob("state", LEASED, &until.0.to_be_bytes())?;
+            sql.put_blob("state", LEASED, &until.0.to_be_bytes())
+                .inspect_err(|_| self.leases.borrow_mut().forget_note())?;
         }
         Ok(text)
     }

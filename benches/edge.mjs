@@ -66,21 +66,27 @@ async function measure(folders) {
     const resident = visitors.map((visitor) => visitor.decide());
     const read = visitors.map((visitor) => visitor.decide({ fresh: true }));
     const echo = resident.map((one) => ({ ...one, path: "/echo" }));
+    const fields = resident.map((one) => ({ ...one, path: "/fields" }));
     const row = resident.map((one) => ({ ...one, path: "/row" }));
     const loads = {
       echo: [minimal.url, folders[1], echo],
+      fields: [minimal.url, folders[1], fields],
       resident: [edge.url, folders[0], resident],
       row: [minimal.url, folders[1], row],
       object: [edge.url, folders[0], read],
     };
-    const seen = { cpu: { echo: [], resident: [], row: [], object: [] }, pages: [[], []] };
-    for (const name of Object.keys(loads)) seen[name] = [];
+    const seen = { cpu: {}, pages: [[], []] };
+    for (const name of Object.keys(loads)) {
+      seen[name] = [];
+      seen.cpu[name] = [];
+    }
     for (let round = 1; round <= rounds; round++) {
       note(`round ${round} of ${rounds}`);
       for (const [name, [url, folder, requests]] of Object.entries(loads)) {
         seen[name].push(await saturate(folder, url, requests, seconds));
       }
       seen.cpu.echo.push(await cpuUs(minimal, echo));
+      seen.cpu.fields.push(await cpuUs(minimal, fields));
       seen.cpu.resident.push(await cpuUs(edge, resident));
       seen.cpu.row.push(await cpuUs(minimal, row));
       seen.cpu.object.push(await cpuUs(edge, read));
@@ -106,7 +112,7 @@ function summary(seen) {
     load: {},
     cpuUs: {},
   };
-  for (const name of ["echo", "resident", "row", "object"]) {
+  for (const name of Object.keys(seen.cpu)) {
     const of = (field) => median(seen[name].map((one) => one[field]));
     found.load[name] = { perS: of("perS"), p50Us: of("p50Us"), p99Us: of("p99Us") };
   }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-evaluator";
-const PROFILE: &str = "wasm-server";
+const PROFILE: &str = "wasm-evaluator";
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")
@@ -30,7 +30,7 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).omit_default_module_path(true).remove_name_section(true);
         Ok(())
     })?;
-    let passes = ["-Oz", "--strip-debug", "--strip-producers"];
+    let passes = ["-O3", "--strip-debug", "--strip-producers"];
     wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &passes)?;
     step::run(
         "bundle the evaluator",

@@ -65,7 +65,7 @@ pub fn bind(
 /// Optimises a Wasm file in place, by the passes given.
 pub fn optimise(label: &str, file: &Path, passes: &[&str]) -> Result<()> {
     step::run(
-        &format!("optimise {label} for size"),
+        &format!("optimise {label}"),
         tools::npm_command("wasm-opt")?.args(FEATURES).args(passes).arg(file).arg("-o").arg(file),
     )
 }

@@ -17,9 +17,23 @@ fn fnv1a(hash: u32, text: &str) -> u32 {
 const NOTHING: u32 = 0x811c_9dc5;
 
 /// The hash of a number's decimal digits, without the formatting machinery.
-fn fnv1a_digits(number: u32) -> u32 {
-    let before = if number < 10 { NOTHING } else { fnv1a_digits(number / 10) };
-    (before ^ (0x30 | (number % 10))).wrapping_mul(0x0100_0193)
+fn fnv1a_digits(mut number: u32) -> u32 {
+    // Four bits for each below a one that ends them, the first digit lowest.
+    let mut digits = 1_u64;
+    loop {
+        digits = (digits << 4) | u64::from(number % 10);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let mut hash = NOTHING;
+    while digits > 1 {
+        let digit = u32::try_from(digits & 0xf).unwrap_or(0);
+        hash = (hash ^ (0x30 | digit)).wrapping_mul(0x0100_0193);
+        digits >>= 4;
+    }
+    hash
 }
 
 /// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;

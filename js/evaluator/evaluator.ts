@@ -54,6 +54,8 @@ const NEVER_EXPIRES = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f];
 /** Bytes that a number takes at most, with what stands before it. */
 const NUMBER_BYTES = 16;
 const LARGEST_SMALL = 0x3fffffff;
+/** From here on the codes of a page share one buffer. */
+const LONG_TRACE_WORDS = 64;
 
 /** A slot that callers may set: where its value is found, and where conditions look for it. */
 interface Slot {
@@ -155,10 +157,20 @@ export class Evaluator {
 
   /** For each placement, why each of its offers won or lost, by rank: numbers of `codeWord`. */
   trace(profile: number, now = Date.now()): Uint32Array[] {
-    let from = this.#choose(profile, now, true) + 2 * this.placements.length;
-    return this.placements.map(() => {
-      const until = from + 1 + (this.#words[from] ?? 0);
-      const codes = this.#words.slice(from + 1, until);
+    const begin = this.#choose(profile, now, true) + 2 * this.placements.length;
+    let end = begin;
+    const lengths = this.placements.map(() => {
+      const length = this.#words[end] ?? 0;
+      end += 1 + length;
+      return length;
+    });
+    // Each long array costs more to make room for than to fill: then one holds all.
+    const isLong = end - begin > LONG_TRACE_WORDS;
+    const words = isLong ? this.#words.slice(begin, end) : this.#words;
+    let from = isLong ? 0 : begin;
+    return lengths.map((length) => {
+      const until = from + 1 + length;
+      const codes = isLong ? words.subarray(from + 1, until) : words.slice(from + 1, until);
       from = until;
       return codes;
     });

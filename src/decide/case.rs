@@ -293,8 +293,9 @@ impl<'a> Case<'a, '_, '_> {
         if !offer.is_open(self.now) {
             return Some(Code::OutOfSchedule);
         }
-        if offer.cool_down_ms.is_some() || offer.caps.open().is_some() {
-            let seen = view.contacts.of(at);
+        // What nobody had contact with neither cools down nor is capped: a cap is at least one.
+        let seen = view.contacts.of(at);
+        if !seen.is_empty() {
             if offer.cools_down(seen, self.now) {
                 return Some(Code::CoolingDown);
             }

@@ -73,13 +73,17 @@ fn lock() -> Result<File> {
 
 /// Compiles one crate to Wasm.
 fn compile(package: &str, profile: &str) -> Result<()> {
+    compile_with(package, profile, &[])
+}
+
+/// The same, with flags for the compiler's last step, which optimises all crates as one.
+fn compile_with(package: &str, profile: &str, flags: &[&str]) -> Result<()> {
     tools::wasm_target()?;
     step::run(
         &format!("compile {package} to Wasm"),
-        cargo().args(["build", "--package", package, "--profile", profile]).args([
-            "--target",
-            "wasm32-unknown-unknown",
-            "--lib",
-        ]),
+        cargo()
+            .args(["rustc", "--package", package, "--profile", profile])
+            .args(["--target", "wasm32-unknown-unknown", "--lib", "--"])
+            .args(flags),
     )
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::error::{Context, Result};
@@ -20,7 +21,7 @@ const FEATURES: [&str; 6] = [
 ];
 
 /// Raised when the steps below change, so that old results are not taken for fresh.
-const RECIPE: &str = "4";
+const RECIPE: &str = "5";
 
 /// What the result depends on: the Wasm, the recipe and the packages of npm.
 pub fn key(raw: &[u8], more: &[u8]) -> Result<String> {
@@ -60,6 +61,23 @@ pub fn bind(
             .map_err(|error| format!("{error:#}"))
             .doing(|| format!("cannot bind `{}` to JavaScript", paths::shown(raw)))
     })
+}
+
+/// Takes out all exports but these, in place, and what only they need.
+pub fn keep_exports(label: &str, file: &Path, exports: &[&str]) -> Result<()> {
+    let kept = exports.iter().map(|name| json!({ "name": name, "export": name, "root": true }));
+    let graph = file.with_extension("exports.json");
+    files::write_if_changed(&graph, Value::from_iter(kept).to_string().as_bytes())?;
+    step::run(
+        &format!("keep what is called of {label}"),
+        tools::npm_command("wasm-metadce")?
+            .args(FEATURES)
+            .arg(file)
+            .arg("--graph-file")
+            .arg(&graph)
+            .arg("-o")
+            .arg(file),
+    )
 }
 
 /// Optimises a Wasm file in place, by the passes given.

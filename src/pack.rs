@@ -90,8 +90,20 @@ impl<'a> Reader<'a> {
 
     #[inline(never)]
     pub fn int(&mut self) -> i64 {
-        let number = self.number();
-        (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+        unzigzag(self.number())
+    }
+
+    /// The same, made for where most take one byte.
+    #[inline(always)]
+    pub fn small_int(&mut self) -> i64 {
+        let number = match self.rest {
+            [byte @ 0..=0x7f, rest @ ..] => {
+                self.rest = rest;
+                u64::from(*byte)
+            }
+            _ => self.number(),
+        };
+        unzigzag(number)
     }
 
     /// How many entries follow. Each takes a byte at least, so that a wrong length cannot ask for
@@ -165,6 +177,10 @@ pub fn text_of(bytes: &[u8]) -> Option<&str> {
         Some(chunk) => chunk.invalid().is_empty().then_some(chunk.valid()),
         None => Some(""),
     }
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 /// Appends an unsigned number.

@@ -445,12 +445,12 @@ impl Pack for Image {
     fn unpack(from: &mut Reader<'_>) -> Self {
         let mut image = Self {
             text: Pack::unpack(from),
-            cuts: sums(from),
-            ints: sums(from),
+            cuts: sums(from, |sum| sum),
+            ints: sums(from, |sum| sum),
             columns: Default::default(),
         };
         for column in &mut image.columns {
-            *column = sums(from).into_iter().map(|sum| u32::try_from(sum).unwrap_or(0)).collect();
+            *column = sums(from, |sum| u32::try_from(sum).unwrap_or(0));
         }
         image
     }
@@ -465,13 +465,15 @@ fn put_differences(out: &mut Vec<u8>, numbers: &[i64]) {
     }
 }
 
+/// Each number is read here rather than by a call: an image has tens of thousands, and a fresh
+/// process has not optimised any code yet.
 #[inline(never)]
-fn sums(from: &mut Reader<'_>) -> Vec<i64> {
+fn sums<T>(from: &mut Reader<'_>, shown: impl Fn(i64) -> T) -> Vec<T> {
     let mut sum = 0_i64;
     (0..from.len())
         .map(|_| {
-            sum = sum.wrapping_add(from.int());
-            sum
+            sum = sum.wrapping_add(from.small_int());
+            shown(sum)
         })
         .collect()
 }

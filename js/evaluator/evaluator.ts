@@ -158,22 +158,20 @@ export class Evaluator {
   /** For each placement, why each of its offers won or lost, by rank: numbers of `codeWord`. */
   trace(profile: number, now = Date.now()): Uint32Array[] {
     const begin = this.#choose(profile, now, true) + 2 * this.placements.length;
+    const count = this.placements.length;
     let end = begin;
-    const lengths = this.placements.map(() => {
-      const length = this.#words[end] ?? 0;
-      end += 1 + length;
-      return length;
-    });
+    for (let at = 0; at < count; at++) end += 1 + (this.#words[end] ?? 0);
     // Each long array costs more to make room for than to fill: then one holds all.
     const isLong = end - begin > LONG_TRACE_WORDS;
     const words = isLong ? this.#words.slice(begin, end) : this.#words;
+    const all: Uint32Array[] = [];
     let from = isLong ? 0 : begin;
-    return lengths.map((length) => {
-      const until = from + 1 + length;
-      const codes = isLong ? words.subarray(from + 1, until) : words.slice(from + 1, until);
+    for (let at = 0; at < count; at++) {
+      const until = from + 1 + (words[from] ?? 0);
+      all.push(isLong ? words.subarray(from + 1, until) : words.slice(from + 1, until));
       from = until;
-      return codes;
-    });
+    }
+    return all;
   }
 
   /** The stable word of a reason. */
@@ -194,6 +192,7 @@ export class Evaluator {
 
   #named(at: number): Offer {
     const [key = "", experiment] = glue.offer(at).split("\0");
+    this.#refresh();
     return { key, variants: this.#variants[Number(experiment) - 1] ?? [] };
   }
 
@@ -211,23 +210,22 @@ export class Evaluator {
     return pointer / 4;
   }
 
-  /** Wasm memory that grew is another buffer. */
+  /** Wasm memory that grew is another buffer, and what looked at the old one has no length: to ask
+   * for that is much cheaper than to ask for the buffers. */
   #refresh(): void {
-    if (this.#words.buffer === this.#memory.buffer) return;
+    if (this.#words.length > 0) return;
     this.#words = new Uint32Array(this.#memory.buffer);
     this.#room(Math.max(this.#bytes.length, FIRST_INPUT_BYTES));
   }
 
   /** Makes the input hold so many bytes. What stood in it stays. */
   #room(bytes: number): void {
-    if (bytes <= this.#bytes.length && this.#bytes.buffer === this.#memory.buffer) return;
+    if (bytes <= this.#bytes.length) return;
     const pointer = glue.input(bytes);
     if (pointer === 0) throw new Error(`a profile of ${bytes} bytes is too large`);
     this.#bytes = new Uint8Array(this.#memory.buffer, pointer, bytes);
     this.#view = new DataView(this.#memory.buffer, pointer, bytes);
-    if (this.#words.buffer !== this.#memory.buffer) {
-      this.#words = new Uint32Array(this.#memory.buffer);
-    }
+    if (this.#words.length === 0) this.#words = new Uint32Array(this.#memory.buffer);
   }
 
   /** Writes a profile into the input; how many bytes it takes. */

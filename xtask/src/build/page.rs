@@ -23,7 +23,7 @@ const PASSES: [&str; 14] = [
     "--low-memory-unused",
     "--flatten",
     "--rereloop",
-    "-Oz",
+    "-Os",
     "-Oz",
     "--coalesce-locals-learning",
     "--vacuum",
@@ -37,8 +37,15 @@ const PASSES: [&str; 14] = [
 ];
 
 /// What the compiler leaves out, since it takes more code than it saves: loops rewritten for
-/// addresses that count up, and values computed early on one way to save them on another.
-const FLAGS: [&str; 2] = ["-Cllvm-args=-disable-lsr", "-Cllvm-args=-enable-pre=false"];
+/// addresses that count up, values computed early on one way to save them on another, and memory
+/// kept in variables for the length of a loop. The last shares even a single instruction at the
+/// ends of blocks.
+const FLAGS: [&str; 4] = [
+    "-Cllvm-args=-disable-lsr",
+    "-Cllvm-args=-enable-pre=false",
+    "-Cllvm-args=-disable-licm-promotion",
+    "-Cllvm-args=-tail-merge-size=1",
+];
 
 /// What `js/src/core.ts` calls. The bindings export two globals more, for exceptions that a page
 /// does not have.

@@ -48,7 +48,17 @@ pub fn hash(seed: &str, value: &str, version: u8) -> Option<f64> {
 
 /// The bucket of a value, from 0 to 9,999: version 2 of the hash before it is divided.
 pub fn bucket(seed: &str, value: &str) -> u32 {
-    fnv1a_digits(fnv1a(fnv1a(NOTHING, seed), value)) % 10_000
+    bucket_behind(begin(seed), value)
+}
+
+/// The hash of a seed alone, with which that of every value begins.
+pub(crate) fn begin(seed: &str) -> u32 {
+    fnv1a(NOTHING, seed)
+}
+
+/// The bucket of a value behind a seed that was hashed.
+pub(crate) fn bucket_behind(begun: u32, value: &str) -> u32 {
+    fnv1a_digits(fnv1a(begun, value)) % 10_000
 }
 
 /// Equal weights for `count` variants.

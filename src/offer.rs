@@ -195,9 +195,20 @@ pub struct Rollout {
     pub seed: Option<String>,
     /// The highest of the ten thousand buckets that may see it, as GrowthBook's `coverage` is read.
     pub highest: u16,
+    /// The hash of the seed, by [`Offer::open`].
+    pub(crate) begun: u32,
 }
 
-pack_struct!(Rollout { seed, highest });
+impl Pack for Rollout {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.seed.pack(out);
+        self.highest.pack(out);
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Self {
+        Self { seed: Pack::unpack(from), highest: Pack::unpack(from), begun: 0 }
+    }
+}
 
 /// Content for placements, with eligibility, schedule, caps and rank.
 #[derive(Clone, Debug, PartialEq)]
@@ -262,8 +273,16 @@ impl Offer {
     /// Whether a profile is in the part that may see it.
     pub fn reaches(&self, unit: Option<&str>) -> bool {
         let Some(rollout) = &self.rollout else { return true };
-        let seed = rollout.seed.as_ref().unwrap_or(&self.key);
-        unit.is_some_and(|unit| experiment::bucket(seed, unit) <= u32::from(rollout.highest))
+        unit.is_some_and(|unit| {
+            experiment::bucket_behind(rollout.begun, unit) <= u32::from(rollout.highest)
+        })
+    }
+
+    /// Hashes the seed of its rollout, so that no decision has to.
+    pub(crate) fn open(&mut self) {
+        if let Some(rollout) = &mut self.rollout {
+            rollout.begun = experiment::begin(rollout.seed.as_ref().unwrap_or(&self.key));
+        }
     }
 
     /// When it may be shown; None is always.

@@ -299,10 +299,12 @@ type EdgePart = (
 );
 
 impl Workspace {
-    /// Finds the gates. Call it once placements and offers are there.
+    /// Finds the gates, and begins the hashes of rollouts. Call it once placements and offers are
+    /// there.
     #[must_use]
     pub fn open(mut self) -> Self {
         self.find_gates();
+        self.offers.iter_mut().for_each(Offer::open);
         self
     }
 
@@ -480,12 +482,14 @@ impl Workspace {
 
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let (workspace, whole) = Self::unpack(bytes);
+        let (mut workspace, whole) = Self::unpack(bytes);
+        workspace.offers.iter_mut().for_each(Offer::open);
         Some(ManuallyDrop::into_inner(workspace)).filter(|_| whole)
     }
 
-    /// Loads an image into what stays in memory for good, and says whether the bytes were one: the
-    /// code that gives a workspace back is no small part of a page's core.
+    /// Loads a page's image into what stays in memory for good, and says whether the bytes were
+    /// one: the code that gives a workspace back is no small part of a page's core. Rollouts are
+    /// left as they are, since a page has none: [`Workspace::read`] makes them ready.
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
         if u16::unpack(&mut from) != IMAGE_FORMAT {

@@ -225,7 +225,7 @@ fn rollout<'a>(reader: &mut Reader<'a>, node: &Node<'a>) -> Option<Rollout> {
     }
     // The bucket is a whole number of ten thousandths, so `bucket / 10,000 <= part` needs no more.
     let highest = (0..=10_000_u16).rev().find(|step| f64::from(*step) / 10_000.0 <= part)?;
-    Some(Rollout { seed, highest })
+    Some(Rollout { seed, highest, begun: 0 })
 }
 
 /// The offer's part in an experiment: `experiment` names it, `variants` says what differs.

@@ -8,7 +8,7 @@ export function field(request, name) {
 
 /** Country and subdivision that the network tells of a request; empty where it tells none. */
 export function place({ cf }) {
-  return [cf?.country ?? "", cf?.regionCode ?? ""];
+  return [`${cf?.country ?? ""}`, `${cf?.regionCode ?? ""}`];
 }
 
 /** An answer; `fields` are lines, names and values in turn: no value holds a line break. */

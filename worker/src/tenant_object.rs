@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use selvedge::budget::Spent;
 use selvedge::engine::{Input, Reply};
 use selvedge::ids::ProfileName;
@@ -34,7 +34,7 @@ const ROUNDS: u32 = 20;
 /// Objects that may name one another before a change is left to the next healing.
 const HOPS: u32 = 3;
 /// People to whom changes are applied at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// The Durable Object class.
 #[durable_object]
@@ -275,22 +275,14 @@ pub async fn apply(env: &Env, settings: &Settings, changes: Vec<Change>) -> Resu
     }
     let now = objects::now();
     let workspace = published::current(env, &settings.tenant, now).await.map_err(failed)?;
-    let mut changed = 0_u32;
-    let mut people = by_person.into_iter();
-    loop {
-        // Each may have to wait for copies of its state, so that they wait together.
-        let some = people.by_ref().take(AT_ONCE);
-        let some = some.map(|(person, changes)| {
+    // Whoever has to wait for copies of a state holds nobody else up.
+    stream::iter(by_person)
+        .map(|(person, changes)| {
             apply_to(env, settings, (&workspace.version, now), person, changes)
-        });
-        let answered = join_all(some).await;
-        if answered.is_empty() {
-            return Ok(changed);
-        }
-        for one in answered {
-            changed = changed.saturating_add(one?);
-        }
-    }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0_u32, async |all, changed| Ok(all.saturating_add(changed)))
+        .await
 }
 
 /// Applies changes about one person.

@@ -231,12 +231,7 @@ pub fn set_computed(
     profile: &Profile,
     now: Timestamp,
 ) {
-    for decl in &workspace.computed {
-        match computed(decl, profile, now) {
-            Some(value) => facts.set(&workspace.rules, decl.slot, &value),
-            None => facts.clear(&workspace.rules, decl.slot),
-        }
-    }
+    set_all_computed(facts, workspace, profile, now, |_| true);
 }
 
 fn set_known(
@@ -252,9 +247,21 @@ fn set_known(
             facts.set(rules, decl.slot, value);
         }
     }
+    set_all_computed(facts, workspace, profile, now, wanted);
+}
+
+fn set_all_computed(
+    facts: &mut Facts,
+    workspace: &Workspace,
+    profile: &Profile,
+    now: Timestamp,
+    wanted: impl Fn(Slot) -> bool,
+) {
+    let rules = &workspace.rules;
     for decl in workspace.computed.iter().filter(|decl| wanted(decl.slot)) {
-        if let Some(value) = computed(decl, profile, now) {
-            facts.set(rules, decl.slot, &value);
+        match computed(decl, profile, now) {
+            Some(value) => facts.set(rules, decl.slot, &value),
+            None => facts.clear(rules, decl.slot),
         }
     }
 }

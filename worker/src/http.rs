@@ -30,13 +30,18 @@ extern "C" {
 pub const FIELDS: [&str; 5] = ["cache-control", "content-type", "cookie", "origin", "sec-gpc"];
 
 /// The headers of a personal answer in JSON that has no others.
-pub const PLAIN: [(&str, &str); 3] = [
-    ("content-type", JSON),
-    ("cache-control", Cache::Personal.header()),
-    ("x-content-type-options", "nosniff"),
-];
+pub const PLAIN: [(&str, &str); 3] = usual(JSON, Cache::Personal);
 
 const JSON: &str = "application/json";
+
+/// The headers that every answer has.
+const fn usual(content_type: &'static str, cache: Cache) -> [(&'static str, &'static str); 3] {
+    [
+        ("content-type", content_type),
+        ("cache-control", cache.header()),
+        ("x-content-type-options", "nosniff"),
+    ]
+}
 
 /// A request. Its head comes from the runtime in one piece: each crossing costs about as much as
 /// all that is done with the head here.
@@ -49,7 +54,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with its head as `glue.mjs` writes it.
+    /// A request with its head as `shim.mjs` writes it.
     pub fn new(raw: web_sys::Request, head: String, body: Option<Vec<u8>>) -> worker::Result<Self> {
         Ok(Self { raw, head: Head::parse(head)?, body: RefCell::new(body) })
     }
@@ -187,14 +192,10 @@ impl Answer {
     /// As the runtime wants it; `HEAD` leaves the body away.
     pub fn respond(self, method: &Method) -> worker::Result<web_sys::Response> {
         // One text for all: each that crosses by itself costs more than its bytes.
-        let mut fields = format!(
-            "content-type\n{}\ncache-control\n{}\nx-content-type-options\nnosniff",
-            self.content_type,
-            self.cache.header()
-        );
-        for (name, value) in self.headers {
-            fields.extend(["\n", name, "\n", &value]);
-        }
+        let usual = usual(self.content_type, self.cache);
+        let own = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let lines = usual.into_iter().chain(own).flat_map(|(name, value)| [name, value]);
+        let fields = lines.collect::<Vec<_>>().join("\n");
         let body = if *method == Method::Head || self.status == 304 {
             JsValue::NULL
         } else {

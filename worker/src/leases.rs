@@ -113,9 +113,10 @@ pub fn answer(
 ) -> Option<Reply> {
     ISOLATE.with_borrow_mut(|isolate| {
         let asked = isolate.profiles.get(name.as_str())?;
-        asked.count(now);
         let Copy { state, desk, .. } = asked.copy(now)?;
-        engine::ask(state, desk, workspace, asked_at, question)
+        let reply = engine::ask(state, desk, workspace, asked_at, question);
+        asked.count(now);
+        reply
     })
 }
 
@@ -273,8 +274,11 @@ fn until(now: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::{Copies, GRACE_MS, ISOLATES, LEASE_MS, Leases, NOTE_MS};
+    use selvedge::engine::State;
+    use selvedge::ids::ProfileName;
     use selvedge::time::Timestamp;
+
+    use super::{Copies, GRACE_MS, ISOLATES, LEASE_MS, Leases, NOTE_MS, OFTEN};
 
     const WHOLE: i64 = LEASE_MS + GRACE_MS;
 
@@ -290,6 +294,61 @@ mod tests {
 
     fn wait_ms(leases: &Leases, now: i64) -> Option<u64> {
         leases.wait_ms(Timestamp(now))
+    }
+
+    /// Asks until a copy is wanted; the number that it is wanted under.
+    fn wanted(name: &ProfileName, now: i64) -> Option<u64> {
+        let asks = (0..OFTEN).map(|_| super::with_question(name, Timestamp(now)));
+        asks.filter_map(|said| said.ok().flatten()).map(|copies| copies.number).max()
+    }
+
+    fn take(name: &ProfileName, number: Option<u64>) {
+        super::take(name, number.unwrap_or_default(), State::default());
+    }
+
+    fn holds(name: &ProfileName, now: i64) -> bool {
+        super::holds(name, Timestamp(now))
+    }
+
+    #[test]
+    fn a_copy_that_was_asked_for_before_a_change_is_not_taken_in() {
+        let name = ProfileName::person(&[1; 16]);
+        let before = wanted(&name, 0);
+        assert!(before.is_some());
+        assert!(super::with_change(&name).is_ok());
+        take(&name, before);
+        assert!(!holds(&name, 1), "it lacks the change");
+        let after = wanted(&name, 2);
+        assert!(after > before);
+        take(&name, before);
+        assert!(!holds(&name, 3), "still the first answer, overtaken by the second question");
+        take(&name, after);
+        assert!(holds(&name, 4));
+        assert!(super::with_change(&name).is_ok());
+        assert!(!holds(&name, 5), "the isolate's own change drops it");
+    }
+
+    #[test]
+    fn a_copy_counts_from_before_it_was_asked_for() {
+        let (name, other) = (ProfileName::person(&[2; 16]), ProfileName::person(&[4; 16]));
+        let number = wanted(&name, 500);
+        take(&name, number);
+        assert!(holds(&name, 500) && holds(&name, 499 + LEASE_MS));
+        assert!(!holds(&name, 500 + LEASE_MS) && !holds(&name, 499), "nor with an earlier clock");
+        // Others' questions sweep, while it still counts.
+        assert!(wanted(&other, LEASE_MS).is_some() && holds(&name, LEASE_MS));
+        // Asked for anew it is gone, whatever the clock says then.
+        assert!(wanted(&name, 500 + LEASE_MS).is_some());
+        assert!(!holds(&name, LEASE_MS));
+    }
+
+    #[test]
+    fn who_asks_now_and_then_gets_no_copy() {
+        let name = ProfileName::person(&[3; 16]);
+        for nth in 0..10 {
+            let said = super::with_question(&name, Timestamp(nth * LEASE_MS));
+            assert!(matches!(said, Ok(None)), "{nth}");
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Core {
     fn answer(&self, workspace: &Workspace, call: Call) -> Result<Output> {
         let Call { now, seed, input, copies, .. } = call;
         if let Some(copies) = copies {
-            self.leases(&self.sql())?.hear(copies, objects::now());
+            self.leases()?.hear(copies, objects::now());
         }
         self.turn(workspace, now, seed, input, &Gone::Nothing)
     }
@@ -197,22 +197,23 @@ impl Core {
         if text.len() > leases::COPY_CHARS {
             return packed(&reply, None);
         }
-        let sql = self.sql();
-        let lease = self.leases(&sql)?.hear(copies, objects::now());
+        let lease = self.leases()?.hear(copies, objects::now());
         let Some(note) = lease else { return packed(&reply, None) };
         if let Some(until) = note {
             // The runtime lets no answer out before what was written is stored.
-            sql.put_blob("state", LEASED, &until.0.to_be_bytes())
+            self.sql()
+                .put_blob("state", LEASED, &until.0.to_be_bytes())
                 .inspect_err(|_| self.leases.borrow_mut().forget_note())?;
         }
         Ok(text)
     }
 
     /// The leases, with what is stored of them.
-    fn leases(&self, sql: &Sql) -> Result<RefMut<'_, Leases>> {
+    fn leases(&self) -> Result<RefMut<'_, Leases>> {
         let mut leases = self.leases.borrow_mut();
         if leases.is_fresh() {
-            let noted = if self.has_tables(sql)? { sql.blob("state", LEASED)? } else { None };
+            let sql = self.sql();
+            let noted = if self.has_tables(&sql)? { sql.blob("state", LEASED)? } else { None };
             let noted = noted.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
             leases.begin(Timestamp(noted), objects::now());
         }
@@ -221,7 +222,7 @@ impl Core {
 
     /// Waits until no copy lacks what an answer confirms.
     async fn settle(&self) -> Result<()> {
-        let wait_ms = self.leases(&self.sql())?.wait_ms(objects::now());
+        let wait_ms = self.leases()?.wait_ms(objects::now());
         if let Some(wait_ms) = wait_ms {
             Delay::from(Duration::from_millis(wait_ms)).await;
         }
@@ -278,7 +279,7 @@ impl Core {
             self.store(&sql, &state, &output.effects, gone)?;
         }
         if output.changed && shows {
-            self.leases(&sql)?.changed();
+            self.leases()?.changed();
         }
         self.resident.replace(Some(state));
         Ok(output)

@@ -34,10 +34,6 @@ thread_local! {
 }
 
 impl Known {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        self.asked.is_some_and(|asked| now.since_ms(asked) < FRESH_MS)
-    }
-
     fn find(&self, version: &str) -> Option<Rc<Workspace>> {
         self.workspaces.iter().find(|known| known.version == version).cloned()
     }
@@ -57,22 +53,22 @@ impl Known {
 
 /// The current workspace, where nobody has to be asked.
 pub fn fresh(now: Timestamp) -> Option<Rc<Workspace>> {
-    KNOWN.with_borrow(|known| known.current.clone().filter(|_| known.is_fresh(now)))
+    KNOWN.with_borrow(|known| {
+        let is_fresh = known.asked.is_some_and(|asked| now.since_ms(asked) < FRESH_MS);
+        known.current.clone().filter(|_| is_fresh)
+    })
 }
 
 /// The current workspace. Errors: `no_workspace`, `unavailable`.
 pub async fn current(env: &Env, tenant: &str, now: Timestamp) -> Result<Rc<Workspace>, Fault> {
-    let (known, fresh) = KNOWN.with_borrow_mut(|known| {
-        let fresh = known.is_fresh(now);
-        // Others go on with what is known while the first one asks.
-        if !fresh {
-            known.asked = known.current.as_ref().map(|_| now);
-        }
-        (known.current.clone(), fresh)
-    });
-    if let (Some(known), true) = (&known, fresh) {
-        return Ok(Rc::clone(known));
+    if let Some(current) = fresh(now) {
+        return Ok(current);
     }
+    let known = KNOWN.with_borrow_mut(|known| {
+        // Others go on with what is known while the first one asks.
+        known.asked = known.current.as_ref().map(|_| now);
+        known.current.clone()
+    });
     let version = known.as_ref().map(|workspace| workspace.version.clone()).unwrap_or_default();
     let spent_as_of = KNOWN.with_borrow(|known| known.spent.as_of);
     let stub = objects::tenant(env, tenant)?;

@@ -14,7 +14,6 @@ use crate::{
 
 /// Our own paths; everything else is the site's.
 const OURS: &str = "/_selvedge/";
-const DECIDE: &str = "/_selvedge/v1/decide";
 
 /// A route of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +109,8 @@ impl Route {
 /// the current one, and a copy of the visitor's state that counts. None says nothing about the
 /// request: [`answer`] finds out what it is.
 pub fn at_once(request: &Request, env: &Env) -> Option<String> {
-    if request.url().path() != DECIDE || request.method() != Method::Post {
+    let route = Route::of(request.url().path());
+    if route != Some(Route::Decide) || request.method() != Method::Post {
         return None;
     }
     let now = objects::now();

@@ -111,33 +111,30 @@ impl Visit {
         self.settings.tenant_key.device(device)
     }
 
-    /// Answers a question from a copy of the state of whoever the cookie names.
+    /// Answers a question, at once when it came, from a copy of the state of whoever the cookie
+    /// names.
     pub fn at_once(
         &self,
         name: ProfileName,
         input: impl FnOnce(Speaker) -> Input,
     ) -> Option<Reply> {
-        let speaker = Speaker {
-            device: self.cookie.device,
-            profile: Some(name.clone()),
-            signals: self.signals.clone(),
-        };
+        let speaker = self.speaker(self.cookie.device?, name.clone());
         let input = self.under(input(speaker));
-        leases::answer(&name, &self.workspace, objects::now(), self.now, &input)
+        leases::answer(&name, &self.workspace, self.now, self.now, &input)
     }
 
     /// Who asks, at the device's own object.
     pub fn as_device(&self, device: DeviceId) -> Speaker {
-        Speaker {
-            device: Some(device),
-            profile: Some(self.device_object(device)),
-            signals: self.signals.clone(),
-        }
+        self.speaker(device, self.device_object(device))
     }
 
     /// Who asks, at a person's object.
     pub fn as_person(&self, device: DeviceId, person: ProfileName) -> Speaker {
-        Speaker { device: Some(device), profile: Some(person), signals: self.signals.clone() }
+        self.speaker(device, person)
+    }
+
+    fn speaker(&self, device: DeviceId, profile: ProfileName) -> Speaker {
+        Speaker { device: Some(device), profile: Some(profile), signals: self.signals.clone() }
     }
 
     /// A question with what it is asked under; every other input as it is.
@@ -158,9 +155,10 @@ impl Visit {
         let from_copies = self.takes_copies && is_question;
         let input = self.under(input);
         let now = objects::now();
-        if from_copies && leases::holds(name, now) {
-            let reply = leases::answer(name, &self.workspace, now, self.now, &input);
-            return reply.map_or(Err(Fault::unavailable()), told);
+        if from_copies
+            && let Some(reply) = leases::answer(name, &self.workspace, now, self.now, &input)
+        {
+            return told(reply);
         }
         let copies = if from_copies {
             leases::with_question(name, now)?

@@ -15,6 +15,8 @@ pub mod tcf;
 pub mod usp;
 pub mod vendors;
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};

@@ -19,6 +19,8 @@ mod reading;
 pub mod receipts;
 mod syncing;
 
+use alloc::vec::Vec;
+
 use crate::error::Error;
 use crate::ids::Entropy;
 use crate::time::Timestamp;

@@ -1,8 +1,9 @@
 //! The one error of the core: a stable code, a sentence for people, a place. It must never hold a
 //! value of a visitor that was not shown to be harmless.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use core::fmt;
-use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,4 +51,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl core::error::Error for Error {}

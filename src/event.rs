@@ -1,7 +1,9 @@
 //! Events: their shape, the checks before one is accepted, and the time that it counts at. It must
 //! never know how an event arrived or where it is stored.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,10 @@
 //! SDKs and published cases agree with us. It must never draw randomness: the same profile and seed
 //! give the same variant everywhere.
 
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::pack::pack_struct;
 use crate::rule::RuleId;
 

@@ -8,6 +8,10 @@ pub mod shard;
 #[cfg(feature = "keys")]
 pub mod token;
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;

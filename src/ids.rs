@@ -1,6 +1,9 @@
 //! Ids: devices, profiles, events, decisions. They are made from entropy that the host passes in;
 //! nothing here may ask for randomness itself.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

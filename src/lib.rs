@@ -4,6 +4,7 @@
 //! tool. It does no I/O, reads no clock, draws no randomness and starts no thread: time, ids,
 //! randomness and the workspace are arguments, and what the host must do comes back as values.
 //! [`engine::handle`] is the only door.
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![cfg_attr(
     not(test),
     deny(

@@ -4,6 +4,9 @@
 mod content;
 mod schedule;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Purpose;

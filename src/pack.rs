@@ -3,6 +3,10 @@
 //! and says so at the end, so that no field has an error path of its own: that is what keeps the
 //! page's code small. It must never allocate more than the bytes that it reads account for.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::ids::{DeviceId, EventKey};
 use crate::rule::{GroupId, RuleId, Slot, Value};
 use crate::time::Timestamp;

@@ -3,7 +3,9 @@
 //!
 //! The tag's TypeScript types are made from these types by `cargo test` (`js/src/types.gen.ts`).
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::Serialize;
 

@@ -41,7 +41,9 @@ pub(crate) mod draft {
     pub(crate) use super::version::Version;
 }
 
-use std::ops::ControlFlow;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +58,7 @@ pub use facts::Facts;
 pub use image::Span;
 use image::{Column, Image, Node, Op};
 use index::{Index, Symbols};
+pub(crate) use number::{to_double, to_int};
 pub(crate) use operators::push_int;
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};
@@ -275,15 +278,15 @@ impl Rules {
     }
 
     /// The slots that are read at these nodes and below.
-    fn slots_under(&self, open: Vec<u32>) -> std::collections::BTreeSet<Slot> {
-        let mut slots = std::collections::BTreeSet::new();
+    fn slots_under(&self, open: Vec<u32>) -> alloc::collections::BTreeSet<Slot> {
+        let mut slots = alloc::collections::BTreeSet::new();
         self.visit_under(open, |node| slots.extend(self.slot_read_by(node)));
         slots
     }
 
     /// Visits these nodes and those below, each once.
     fn visit_under(&self, mut open: Vec<u32>, mut visit: impl FnMut(Node)) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = alloc::collections::BTreeSet::new();
         while let Some(place) = open.pop() {
             let Some(node) = self.image.node(place).filter(|_| seen.insert(place)) else {
                 continue;
@@ -321,7 +324,7 @@ impl Rules {
     pub fn answer(&mut self, answers: &[(RuleId, Slot, Kind)]) {
         let image = &mut self.image;
         let cuts = image.cuts.len();
-        let mut stands_in = std::collections::BTreeMap::new();
+        let mut stands_in = alloc::collections::BTreeMap::new();
         for (rule, slot, kind) in answers {
             image.push(Column::SlotPaths, u32::MAX);
             image.push(Column::SlotKinds, *kind as u32);
@@ -346,7 +349,7 @@ impl Rules {
 
     /// Takes the paths of slots away that neither a condition nor anything in `shown` reads, so
     /// that no host brings their values.
-    pub fn hide_unread(&mut self, shown: &std::collections::BTreeSet<Slot>) {
+    pub fn hide_unread(&mut self, shown: &alloc::collections::BTreeSet<Slot>) {
         let mut read = self.read_slots();
         read.extend(shown);
         for (slot, path) in (0..).zip(self.image.column_mut(Column::SlotPaths)) {
@@ -357,7 +360,7 @@ impl Rules {
     }
 
     /// The slots that any condition reads.
-    pub fn read_slots(&self) -> std::collections::BTreeSet<Slot> {
+    pub fn read_slots(&self) -> alloc::collections::BTreeSet<Slot> {
         let places = (0..).take(self.image.column(Column::NodeOps).len());
         places.filter_map(|place| self.slot_read_by(self.image.node(place)?)).collect()
     }
@@ -372,7 +375,7 @@ impl Rules {
             })
             .collect();
         self.image.put_parts(Column::MemberStarts, Column::Members, &kept);
-        *self = Self::from_image(std::mem::take(&mut self.image));
+        *self = Self::from_image(core::mem::take(&mut self.image));
     }
 
     /// A symbol plus one, where conditions know this text; else 0.

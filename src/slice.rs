@@ -2,6 +2,10 @@
 //! come as answers, not as values. It must never hold a value that the workspace does not list as
 //! public.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::consent::PurposeSet;

@@ -10,6 +10,8 @@
 //! let wait_ms = retry.failed();  or  retry.worked();  // when to wake up again
 //! ```
 
+use alloc::vec::Vec;
+
 use crate::error::Error;
 use crate::ids::ProfileName;
 use crate::limits;

@@ -1,8 +1,13 @@
 //! The workspace in its compiled form: one immutable, versioned configuration. Made by `compile`,
 //! loaded everywhere without parsing. It must never hold a secret.
 
-use std::collections::BTreeSet;
-use std::mem::ManuallyDrop;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 //!
 //! It must never know what a field means, and never allocate more than the text it was given.
 
+use alloc::string::String;
 use core::fmt;
 
 /// The longest consent string that is looked at, in bytes. Four vendor lists that name all 65,535

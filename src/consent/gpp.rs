@@ -10,6 +10,9 @@
 pub mod canada;
 pub mod us;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use self::canada::CanadaTc;
 use self::us::UsSection;
 use super::bits::{BitWriter, Bits, DecodeError, MAX_ID, MAX_STRING_BYTES, Problem};

@@ -1,6 +1,9 @@
 //! Which regime holds where, when nobody has chosen yet. An engineering reading of the law, to be
 //! confirmed by counsel; it must never grow looser without a source.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 /// What silence means.

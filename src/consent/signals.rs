@@ -2,7 +2,11 @@
 //! told. Whatever cannot be read denies what it speaks of, and where two signals disagree the
 //! stricter one wins. It must never know where the visitor is, or what was chosen before.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,10 @@
 //!
 //! It must never know the vendor list, the time, or what Selvedge's own purposes are.
 
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use super::bits::{

@@ -3,6 +3,8 @@
 //!
 //! It must never know which visitor or which state it speaks of.
 
+use alloc::string::String;
+
 use super::bits::{DecodeError, MAX_STRING_BYTES, Problem};
 
 /// What a signal says about one right to opt out.

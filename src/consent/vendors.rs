@@ -3,6 +3,8 @@
 //! It must never expand a range: one entry of a few bytes can name 65,535 vendors. A set holds at
 //! most one range for each entry or for every two bits that were read.
 
+use alloc::vec::Vec;
+
 use super::bits::{BitWriter, Bits, DecodeError, Problem, fibonacci_word};
 
 /// Identifiers from `first` to `last`, both included.

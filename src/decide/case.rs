@@ -1,6 +1,7 @@
 //! One placement being decided: each candidate is judged step by step, the best one stands. It must
 //! never find candidates itself: that is the index's.
 
+use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use super::exposure::{AllMissed, Missed};

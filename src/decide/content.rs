@@ -2,9 +2,11 @@
 //! text lands knows how.
 #![allow(clippy::single_char_add_str, reason = "to push a text is one call, also in a page")]
 
+use alloc::string::String;
+
 use crate::ids::push_hex;
 use crate::offer::{FieldKind, Fields};
-use crate::rule::{Facts, Value, push_int};
+use crate::rule::{Facts, Value, push_int, to_double, to_int};
 
 /// Hands out the fields of a content, with their values filled in.
 pub fn fill(mut fields: Fields<'_>, facts: &Facts, mut put: impl FnMut(&str, FieldKind, String)) {
@@ -60,8 +62,9 @@ fn money(text: &mut String, double: f64) {
     if !double.is_finite() || double.abs() >= 1e15 {
         return;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
-    let cents = (double * 100.0).round() as i64;
+    let whole = to_int(double * 100.0);
+    // Half a cent and more goes up, away from zero.
+    let cents = whole + to_int(2.0 * (double * 100.0 - to_double(whole)));
     if cents < 0 {
         text.push_str("-");
     }

@@ -1,6 +1,9 @@
 //! Reasons: why an offer won or lost, as stable codes and as sentences. It must never hold a value
 //! of the profile.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use super::{OfferTrace, View};
 use crate::offer::Offer;
 use crate::rule::{self, Slot};

@@ -1,6 +1,8 @@
 //! Why each offer of a placement won or lost, as numbers: reading them is for whoever explains.
 //! It must never decide.
 
+use alloc::vec::Vec;
+
 use super::Code;
 use crate::offer::Offer;
 use crate::rule::GroupId;

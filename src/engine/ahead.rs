@@ -2,7 +2,7 @@
 //! that its condition reads changes or crosses what it is compared with. It must never decide
 //! whether anything changes there: who asks looks.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
 
 use crate::decide;
 use crate::limits;

@@ -4,7 +4,11 @@
 //!
 //! INVARIANT: an entry or exit is queued in the transaction that stores that it was noticed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::ahead::Ahead;
 use super::consenting::at_rest;

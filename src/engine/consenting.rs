@@ -1,5 +1,7 @@
 //! Choices: what somebody grants or takes back, and what goes at once when it is taken back.
 
+use alloc::vec::Vec;
+
 use super::reading::stand;
 use super::{Answer, Body, ConsentView, Effect, Reply, Speaker, State, Turn};
 use crate::consent::{Basis, Consent, Effective, Purpose, PurposeSet, Record};

@@ -2,7 +2,9 @@
 //! memory. It saves time alone: with a desk or without, the answer is the same. It must never hold
 //! anything of a profile that no permit let in.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::Circumstances;
 use super::reading::Standing;

@@ -1,6 +1,10 @@
 //! Events: each counts once, and only for what consent allows when it arrives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::audiences;
 use super::exposing::{self, Refusal};

@@ -1,7 +1,10 @@
 //! What goes into the engine and what comes out of it. Plain values that cross processes; nothing
 //! in here may decide anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 

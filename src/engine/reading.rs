@@ -1,6 +1,10 @@
 //! Inputs that change nothing: decide, slice, consent, explain, export.
 
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::desk::{Desk, Laid};
 use super::{

@@ -1,5 +1,9 @@
 //! Changes from the central store, erasure, and what the central store has stored.
 
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+
 use super::consenting::{at_rest, settle};
 use super::{Answer, Body, Effect, Input, Reply, State, Turn};
 use crate::consent::{Personalise, Profiling, Store};

@@ -2,7 +2,7 @@
 //! so that a token cannot choose how it is checked. It must never take a claim from a token whose
 //! signature, audience or times do not hold.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, VerifyingKey};

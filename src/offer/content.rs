@@ -1,6 +1,9 @@
 //! What an offer says: typed texts by language. It stays packed until an offer has won, since a
 //! thousand others have not. It must never hold markup.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::pack::{Pack, Reader, pack_words, put_bytes, put_number};

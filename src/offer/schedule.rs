@@ -2,6 +2,8 @@
 //! schedule carries the zone's offsets, so that no host needs a zone database. It must never read a
 //! clock.
 
+use alloc::vec::Vec;
+
 use crate::pack::{Pack, Packed, Reader, pack_struct};
 use crate::time::Timestamp;
 

@@ -3,6 +3,8 @@
 //!
 //! INVARIANT: joining is a union of days that keeps the latest runs.
 
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits;

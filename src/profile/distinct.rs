@@ -3,6 +3,10 @@
 //!
 //! INVARIANT: joining is a union that keeps the smallest; order and repetition do not matter.
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::EventKey;

@@ -1,7 +1,8 @@
 //! Which audiences a profile was in when it was last looked at, so that entries and exits can be
 //! told, and when time alone may change them. It must never decide who is in an audience.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 

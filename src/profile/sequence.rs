@@ -7,6 +7,9 @@
 //! for an absence, once its time is over without such an event. A sequence is complete where its
 //! last step is reached.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 use super::series::number;

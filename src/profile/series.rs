@@ -4,6 +4,7 @@
 //! INVARIANT: one node writes a series, others copy it; joining two copies loses nothing and counts
 //! nothing twice.
 
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What conditions compare times with, found out when a workspace is published: from it follows
 //! when time alone can change what they come to. It must never know what a condition is for.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
 
 use super::image::{Column, Op};
 use super::{Kind, RuleId, Rules, Slot};

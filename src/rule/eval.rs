@@ -1,6 +1,8 @@
 //! Evaluates the expression graph. Total and bounded: every evaluation has a number of steps and
 //! a depth, and whatever goes wrong is a value. It must never know of groups or of ranks.
 
+use alloc::vec::Vec;
+
 use crate::limits::{CONDITION_DEPTH, CONDITION_STEPS};
 
 use super::facts::{Facts, MISSING};
@@ -309,7 +311,7 @@ impl<'r, 's> Run<'r, 's> {
         };
         #[cfg(feature = "replay")]
         self.scratch.tally.evaluates(place);
-        let steps = std::mem::replace(&mut self.steps, CONDITION_STEPS);
+        let steps = core::mem::replace(&mut self.steps, CONDITION_STEPS);
         let truth = truth_of(self.eval(*node, None));
         self.steps = steps;
         let memo = &mut self.scratch.memo;

@@ -1,6 +1,10 @@
 //! What is known at one decision: a value per slot, kept resident, with the segment in which each
 //! lies looked up when it is set. It must never know which conditions read it.
 
+use alloc::borrow::ToOwned;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::calendar::parse_time;
 use super::image::Column;
 use super::number::{double_key, to_double, whole};

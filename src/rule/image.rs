@@ -2,6 +2,10 @@
 //! without a parser and compress well. It must never hold a table that can be derived from the
 //! rest: those are built when it is loaded.
 
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::pack::{Pack, Reader, put_int, put_number};
 
 use super::value::Kind;
@@ -297,7 +301,7 @@ impl Image {
     }
 
     /// Where the parts of a thing begin and end.
-    pub fn range(&self, starts: Column, place: u32) -> Option<std::ops::Range<usize>> {
+    pub fn range(&self, starts: Column, place: u32) -> Option<core::ops::Range<usize>> {
         let place = place as usize;
         match self.column(starts).get(place..place.checked_add(2)?)? {
             [from, to] => Some(*from as usize..*to as usize),

@@ -8,6 +8,9 @@
 //!
 //! It must never know how an expression is evaluated, nor visit a rule that does not match.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::limits::{INDEX_BLOCK, INDEX_ROWS};
 
 use super::eval::{Run, Scratch, at};
@@ -136,7 +139,7 @@ impl Index {
         sift: bool,
         visit: &mut Visit<'_>,
     ) {
-        let mut cursor = std::mem::take(&mut scratch.cursor);
+        let mut cursor = core::mem::take(&mut scratch.cursor);
         if !goes_on {
             cursor.rewind();
         }
@@ -215,7 +218,7 @@ impl Table {
 
 impl Block {
     /// The block of these members.
-    fn new(rules: &Rules, members: std::ops::Range<usize>) -> Self {
+    fn new(rules: &Rules, members: core::ops::Range<usize>) -> Self {
         let words = members.len().div_ceil(64);
         let mut block = Self { words, bits: vec![0; words], ..Self::default() };
         let mut looks = Vec::new();

@@ -1,6 +1,8 @@
 //! The operators of CEL over values at run time. It must never know the expression that it is in.
 
-use std::cmp::Ordering;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::calendar::{
     duration_in_range, parse_time, part_of_duration, part_of_time, time_in_range,

@@ -13,6 +13,8 @@
 //! | `ONE n lo hi ..` | one character from these n inclusive ranges |
 //! | `OTHER n lo hi ..` | one character from outside of them |
 
+use alloc::vec::Vec;
+
 pub const MATCH: u32 = 0;
 pub const SPLIT: u32 = 1;
 pub const JUMP: u32 = 2;
@@ -56,7 +58,7 @@ pub fn is_match(program: &[u32], text: &str, threads: &mut Threads) -> bool {
         open.push(0);
         while let Some(at) = open.pop().or_else(|| waiting.next()) {
             let Some(seen) = entered.get_mut(at as usize) else { continue };
-            if std::mem::replace(seen, place) == place {
+            if core::mem::replace(seen, place) == place {
                 continue;
             }
             let step = program.get(at as usize..).unwrap_or(&[]);
@@ -95,6 +97,6 @@ pub fn is_match(program: &[u32], text: &str, threads: &mut Threads) -> bool {
             return false;
         }
         before = char;
-        std::mem::swap(now, next);
+        core::mem::swap(now, next);
     }
 }

@@ -2,7 +2,9 @@
 //! rule of a group, and which of its nodes are left to ask. Pages load the result, and carry none
 //! of this code. It must never look at a value.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::limits::{INDEX_BLOCK, INDEX_CONJUNCTS, INDEX_ROWS};
 
@@ -68,7 +70,7 @@ impl Plan {
         self.find_conjuncts(image, rule);
         let mut looks = Vec::new();
         let mut rest = Vec::new();
-        for node in std::mem::take(&mut self.found) {
+        for node in core::mem::take(&mut self.found) {
             match image.node(node) {
                 Some(known) if known.op == Op::True => {}
                 Some(known) if known.op == Op::Key && self.look(image, &mut looks, known.a) => {}

@@ -1,5 +1,8 @@
 //! Values that conditions see. It must never know where a value came from.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 
 /// A value of a trait, of a request field or of a computed trait, as the host hands it in.

@@ -1,7 +1,7 @@
 //! Versions by semver.org 2.0.0, section 11 for their order. A leading `v` and missing minor and
 //! patch numbers are taken as what people write. It must never know what is versioned.
 
-use std::cmp::Ordering;
+use core::cmp::Ordering;
 
 /// Bits of one number in a key.
 const BITS: u32 = 20;

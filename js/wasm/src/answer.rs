@@ -2,6 +2,8 @@
 //! the code to write JSON here would cost every visitor more. It must never say anything else than
 //! the core's `Decision`; a test compares the two.
 
+use alloc::vec::Vec;
+
 use selvedge::decide::{self, Chosen, Trace, View};
 use selvedge::offer::{FieldKind, Offer};
 use selvedge::time::Timestamp;

@@ -4,20 +4,28 @@
 //!
 //! Only numbers cross by themselves, so that neither side needs code to pass texts: the page asks
 //! for [`room`], writes its bytes there, calls, and reads the answer from the same place.
+//!
+//! There is no standard library here: the code of its panics, with their texts, would cost the page
+//! 290 bytes.
+#![cfg_attr(all(target_family = "wasm", not(feature = "replay")), no_std)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+extern crate alloc;
+
 mod answer;
 
-use std::cell::RefCell;
-use std::mem::ManuallyDrop;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 
 use selvedge::decide::{self, Trace, Work};
 use selvedge::slice::{Resident, STALE};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
+use spin::Mutex;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use answer::Said;
@@ -28,6 +36,13 @@ use answer::Said;
 #[global_allocator]
 static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::FreeListAllocator> =
     unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::FreeListAllocator::new()) };
+
+/// A panic is a defect of ours, and all that a page can do about it is to show its own content.
+#[cfg(all(target_family = "wasm", not(feature = "replay")))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
 
 /// What the page asks, then what it is told; and what it decides from.
 struct Host {
@@ -44,14 +59,12 @@ struct Page {
     work: Work,
 }
 
-thread_local! {
-    static HOST: RefCell<ManuallyDrop<Host>> =
-        const { RefCell::new(ManuallyDrop::new(Host { bytes: Vec::new(), page: None })) };
-}
+static HOST: Mutex<ManuallyDrop<Host>> =
+    Mutex::new(ManuallyDrop::new(Host { bytes: Vec::new(), page: None }));
 
 /// Calls do not nest, so the host is never taken; if it were, the answer would be the default one.
 fn with<T: Default>(act: impl FnOnce(&mut Host) -> Option<T>) -> T {
-    HOST.with(|host| act(&mut *host.try_borrow_mut().ok()?)).unwrap_or_default()
+    HOST.try_lock().and_then(|mut host| act(&mut host)).unwrap_or_default()
 }
 
 /// Makes the buffer this long, and says where it is: before a call, to write what is asked; after
@@ -69,7 +82,7 @@ pub fn room(length: usize) -> usize {
 #[wasm_bindgen]
 pub fn load() -> bool {
     with(|host| {
-        let image = std::mem::take(&mut host.bytes);
+        let image = core::mem::take(&mut host.bytes);
         let (workspace, whole) = Workspace::unpack(&image);
         host.page = whole.then(|| {
             let slice = Resident::new(&workspace);
@@ -101,7 +114,7 @@ pub fn set_slice() -> f64 {
 #[wasm_bindgen]
 pub fn decide(now_ms: f64, trace: bool) -> usize {
     with(|host| {
-        let asked = std::mem::take(&mut host.bytes);
+        let asked = core::mem::take(&mut host.bytes);
         let asked = Parts(selvedge::text_of(&asked)?);
         answer(host.page.as_mut()?, asked, timestamp(now_ms), trace, &mut host.bytes)?;
         Some(host.bytes.len())

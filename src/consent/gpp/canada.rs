@@ -5,6 +5,10 @@
 //!
 //! It must never treat implied consent as express consent.
 
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::consent::bits::{BitWriter, Bits, DecodeError, Flags, Letters, Problem};
 use crate::consent::tcf::{PublisherTc, Restriction};
 use crate::consent::vendors::{Coding, IdSet};

@@ -5,6 +5,9 @@
 
 mod layout;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use self::layout::{
     ADVERTISING, ADVERTISING_NOTICE, SALE, SALE_NOTICE, SHARING, SHARING_OPT_OUT_NOTICE,
     national_layout,

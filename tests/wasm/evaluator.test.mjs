@@ -123,6 +123,51 @@ test("texts beyond ASCII, times and variants cross", () => {
   assert.equal(evaluator.decide({ ...context, request: {} }, NOW)[0].offer, null);
 });
 
+test("the order of traits does not matter, and of the profile before nothing stays", () => {
+  const evaluator = new Evaluator(wasm, compile(workspace(offers(100), profiles(1)[0])));
+  const [{ id: unit, ...first }, { id: _, ...second }] = profiles(2);
+  const pack = (traits) => evaluator.pack({ unit, traits, purposes: PURPOSES });
+  const turned = (traits) => Object.fromEntries(Object.entries(traits).reverse());
+  const [wanted, other, none] = [pack(first), pack(second), pack({})];
+  assert.notDeepEqual(wanted, other);
+  for (const traits of [turned(first), { unknown: 1, ...first }, first, turned(first)]) {
+    assert.deepEqual(pack(traits), wanted);
+    assert.deepEqual(pack(second), other);
+    assert.deepEqual(pack({}), none);
+  }
+  const tooLong = { ...first, app_version: "x".repeat(2_000_000) };
+  assert.throws(() => pack(tooLong), /too large/);
+  assert.deepEqual(pack({}), none);
+});
+
+test("texts and lists of any length that a profile may have cross", () => {
+  const compiled = compile({
+    format: 1,
+    languages: ["en"],
+    traits: { tags: { type: "strings" }, name: { type: "string" }, zone: { type: "string" } },
+    placements: { tip: { where: "page" } },
+    offers: {
+      tagged: {
+        placements: ["tip"],
+        when: "'last' in profile.tags && profile.name.endsWith('!') && profile.zone == 'z'",
+        content: { en: { headline: "Hello" } },
+      },
+    },
+  });
+  for (const length of [1, 126, 127, 128, 5_000, 16_200, 16_384, 60_000]) {
+    const evaluator = new Evaluator(wasm, compiled);
+    for (const [tag, count] of [
+      ["ä".repeat(length), 2],
+      ["t", length],
+    ]) {
+      const tags = [...Array.from({ length: count }, () => tag), "last"];
+      const traits = { tags, name: `${"n".repeat(length)}!`, zone: "z" };
+      const said = evaluator.decide({ unit: "u", traits, purposes: PURPOSES }, NOW);
+      assert.equal(said[0].offer, "tagged", `${count} tags of ${tag.length} characters`);
+    }
+  }
+});
+
 test("what is no image, no profile or not held is said", () => {
   const image = compile(workspace(offers(10), profiles(1)[0]));
   assert.throws(() => new Evaluator(wasm, image.subarray(0, 100)), /no workspace image/);

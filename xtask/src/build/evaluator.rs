@@ -9,6 +9,7 @@ use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-evaluator";
 const PROFILE: &str = "wasm-evaluator";
+const SOURCES: [&str; 2] = ["evaluator.ts", "pack.ts"];
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")
@@ -19,7 +20,10 @@ pub fn build() -> Result<()> {
     compile(PACKAGE, PROFILE)?;
     let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
-    let source = files::read(&paths::root().join("js/evaluator/evaluator.ts"))?;
+    let mut source = Vec::new();
+    for name in SOURCES {
+        source.extend(files::read(&paths::root().join("js/evaluator").join(name))?);
+    }
     let key = wasm::key(&files::read(&raw)?, &source)?;
     let stamp = folder.join(".stamp");
     if files::is_fresh(&stamp, &key) {

@@ -1,0 +1,233 @@
+//! Profiles as bytes, for the core. It must never know where the bytes go, nor what is decided.
+//!
+//! Each function that writes takes the place where it begins, and gives the one where it ends.
+
+/** What conditions may read. */
+export type Value = boolean | number | string | Date | readonly (boolean | number | string)[];
+
+/** A profile and the request, as far as the caller knows them. */
+export interface Context {
+  /** What experiments and rollouts hash: an id that stays. Without it nobody takes part. */
+  unit?: string;
+  /** Declared traits, by name: what `for ... in` finds. */
+  traits: Readonly<Record<string, Value | null | undefined>>;
+  /** Fields of the request, by name. */
+  request?: Readonly<Record<string, string>>;
+  /** Purposes that the person allows. */
+  purposes: readonly Purpose[];
+  /** How sure the caller is of who it is. Default `anonymous`. */
+  assurance?: Assurance;
+}
+
+export type Purpose = "store" | "profile" | "personalise" | "measure" | "share";
+export type Assurance = "anonymous" | "recognised" | "authenticated";
+
+/** A slot that callers may set: where its value is found, and where conditions look for it. */
+export interface Slot {
+  number: number;
+  name: string;
+  isTrait: boolean;
+  isTime: boolean;
+}
+
+/** Purposes as bits of one number. */
+const PURPOSES: Readonly<Record<Purpose, number>> = {
+  store: 1,
+  profile: 2,
+  personalise: 4,
+  measure: 8,
+  share: 16,
+};
+const ASSURANCES: readonly Assurance[] = ["anonymous", "recognised", "authenticated"];
+/** What stands before a value in a packed profile; of a bool it is the value. */
+const INT = 2;
+const DOUBLE = 3;
+const TEXT = 4;
+const TIME = 5;
+const LIST = 7;
+/** The format of packed profiles that this file writes. */
+const FORMAT = 1;
+/** A time beyond all others, as a packed profile holds it: 2^53 - 1 milliseconds. */
+const NEVER_EXPIRES = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f];
+/** Bytes that a slot's number and a value take at most, or the length of one that has no bound. */
+const VALUE_BYTES = 24;
+const LARGEST_SMALL = 0x3fffffff;
+const LARGEST_ASCII = 0x7f;
+
+const utf8 = new TextEncoder();
+
+/** Writes the profiles of one workspace. */
+export class Packer {
+  /** Where profiles are written. It may be set anew, to as many bytes or more. */
+  bytes: Uint8Array = new Uint8Array();
+  readonly #slots: readonly Slot[];
+  readonly #head: Uint8Array;
+  readonly #grow: (bytes: number) => void;
+  /** Bytes that a profile takes at most beside texts and lists. */
+  readonly #spare: number;
+  /** The place of each trait among the slots. */
+  readonly #places = new Map<string, number>();
+  /** The values of the slots that are being written, by place. */
+  readonly #values: (Value | null | undefined)[];
+  /** The names of the last profile's traits, in their order, and the place of each or -1: most
+   * profiles have the same, and to walk them is much cheaper than to ask for every slot's. */
+  readonly #names: string[] = [];
+  readonly #placesOfNames: number[] = [];
+
+  /** `grow` is to set `bytes` to that many at least, without losing what stands there. */
+  constructor(version: string, slots: readonly Slot[], grow: (bytes: number) => void) {
+    const name = utf8.encode(version);
+    this.#slots = slots;
+    this.#head = Uint8Array.from([FORMAT, name.length, ...name, ...NEVER_EXPIRES]);
+    this.#grow = grow;
+    this.#spare = (slots.length + 2) * VALUE_BYTES;
+    this.#values = slots.map(() => undefined);
+    for (const [place, slot] of slots.entries()) {
+      if (slot.isTrait) this.#places.set(slot.name, place);
+    }
+  }
+
+  /** Writes a profile; how many bytes it takes. */
+  pack({ unit, traits, request, purposes, assurance = "anonymous" }: Context): number {
+    const slots = this.#slots;
+    const values = this.#values;
+    this.#spread(traits);
+    let bytes = this.#room(this.#head.length);
+    bytes.set(this.#head);
+    let at = this.#head.length;
+    let allowed = 0;
+    for (const purpose of purposes) allowed |= PURPOSES[purpose] ?? 0;
+    bytes[at++] = ASSURANCES.indexOf(assurance);
+    bytes[at++] = allowed;
+    const start = at;
+    at += 2;
+    let count = 0;
+    for (let place = 0; place < slots.length; place++) {
+      const slot = slots[place] as Slot;
+      // A field that the request does not have is an empty text.
+      const value = slot.isTrait ? values[place] : (request?.[slot.name] ?? "");
+      if (value === undefined || value === null) continue;
+      count++;
+      at = putNumber(bytes, slot.number, at);
+      if (typeof value === "string") {
+        bytes = this.#room(at + 3 * value.length);
+        at = putText(bytes, value, at);
+      } else if (typeof value === "object" && !(value instanceof Date)) {
+        at = this.#list(value, at);
+        bytes = this.bytes;
+      } else {
+        at = putScalar(bytes, value, slot.isTime, at);
+      }
+    }
+    // In two bytes, whatever it is.
+    bytes[start] = (count & 0x7f) | 0x80;
+    bytes[start + 1] = count >> 7;
+    // No variant is settled, no contact known, no session begun, no budget spent.
+    for (let none = 0; none < 5; none++) bytes[at++] = 0;
+    bytes[at++] = unit === undefined ? 0 : 1;
+    if (unit === undefined) return at;
+    return putChars(this.#room(at + 3 * unit.length), unit, at);
+  }
+
+  /** Puts traits where their slots are. */
+  #spread(traits: Context["traits"]): void {
+    const names = this.#names;
+    const places = this.#placesOfNames;
+    // Of the profile before nothing may stay, not even where that broke off.
+    const values = this.#values.fill(undefined);
+    let at = 0;
+    for (const name in traits) {
+      if (names[at] !== name) {
+        names[at] = name;
+        places[at] = this.#places.get(name) ?? -1;
+      }
+      const place = places[at++] as number;
+      if (place >= 0) values[place] = traits[name];
+    }
+  }
+
+  #list(list: readonly (boolean | number | string)[], start: number): number {
+    let bytes: Uint8Array = this.bytes;
+    bytes[start] = LIST;
+    let at = putNumber(bytes, list.length, start + 1);
+    for (const entry of list) {
+      if (typeof entry === "string") {
+        bytes = this.#room(at + VALUE_BYTES + 3 * entry.length);
+        at = putText(bytes, entry, at);
+      } else {
+        bytes = this.#room(at + VALUE_BYTES);
+        at = putScalar(bytes, entry, false, at);
+      }
+    }
+    return at;
+  }
+
+  /** Makes room for so many bytes, and behind them for all that takes a bounded length. */
+  #room(bytes: number): Uint8Array {
+    if (bytes + this.#spare > this.bytes.length) this.#grow(2 * (bytes + this.#spare));
+    return this.bytes;
+  }
+}
+
+/** A value that takes a bounded length. */
+function putScalar(
+  bytes: Uint8Array,
+  value: boolean | number | Date,
+  isTime: boolean,
+  at: number,
+): number {
+  if (typeof value === "boolean") {
+    bytes[at] = value ? 1 : 0;
+    return at + 1;
+  }
+  const isDate = typeof value !== "number";
+  const number = isDate ? value.getTime() : value;
+  if (Number.isSafeInteger(number) && !Object.is(number, -0)) {
+    bytes[at] = isDate || isTime ? TIME : INT;
+    return putNumber(bytes, number >= 0 ? 2 * number : -2 * number - 1, at + 1);
+  }
+  bytes[at] = DOUBLE;
+  new DataView(bytes.buffer, bytes.byteOffset).setFloat64(at + 1, number, true);
+  return at + 9;
+}
+
+function putText(bytes: Uint8Array, text: string, at: number): number {
+  bytes[at] = TEXT;
+  return putChars(bytes, text, at + 1);
+}
+
+/** A text after its length. */
+function putChars(bytes: Uint8Array, text: string, at: number): number {
+  const { length } = text;
+  const from = putNumber(bytes, length, at);
+  for (let place = 0; place < length; place++) {
+    const code = text.charCodeAt(place);
+    if (code > LARGEST_ASCII) return putWide(bytes, text, at);
+    bytes[from + place] = code;
+  }
+  return from + length;
+}
+
+/** The same of one that is not plain ASCII. */
+function putWide(bytes: Uint8Array, text: string, at: number): number {
+  const encoded = utf8.encode(text);
+  const from = putNumber(bytes, encoded.length, at);
+  bytes.set(encoded, from);
+  return from + encoded.length;
+}
+
+/** Little-endian base 128. */
+function putNumber(bytes: Uint8Array, number: number, at: number): number {
+  let end = at;
+  let rest = number;
+  while (rest > LARGEST_SMALL) {
+    bytes[end++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest > 0x7f) {
+    bytes[end++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[end++] = rest;
+  return end;
+}

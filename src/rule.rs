@@ -21,6 +21,8 @@ mod number;
 mod operators;
 pub(crate) mod pattern;
 mod plan;
+#[cfg(feature = "segments")]
+mod segments;
 mod truth;
 mod value;
 mod version;

@@ -12,6 +12,10 @@ declare module "selvedge-evaluator-core" {
   export function offer(at: number): string;
   /** Room for so many bytes of a packed profile: where it begins, or 0. */
   export function input(bytes: number): number;
+  /** The slots of texts, and of lists of texts, that profiles may bring as segments. */
+  export function brief_slots(): Uint16Array;
+  /** The segment of a slot that the text in these bytes of the input lies in; 0 where it is none. */
+  export function segment(slot: number, from: number, until: number): number;
   /** Holds the profile that stands in the input. */
   export function hold(profile: number, bytes: number): boolean;
   /** Decides every placement: where the answer's 32-bit words begin, or 0. */

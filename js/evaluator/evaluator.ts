@@ -22,6 +22,8 @@ const TIMESTAMP_KIND = 4;
 /** The number under which `decide` holds what it decides on. */
 const TRANSIENT = 0;
 const FIRST_INPUT_BYTES = 16 * 1024;
+/** As many profiles are held before it pays to remember what the core says of texts. */
+const FIRST_PROFILES = 16;
 /** From here on the codes of a page share one buffer. */
 const LONG_TRACE_WORDS = 64;
 
@@ -42,6 +44,8 @@ export class Evaluator {
   readonly #variants: readonly (readonly string[])[];
   readonly #codes: readonly string[];
   #words = new Uint32Array();
+  /** How many profiles were held, up to `FIRST_PROFILES`. */
+  #held = 0;
 
   /** `wasm` is the core, `image` what `selvedge image` made of the workspace. */
   constructor(wasm: WebAssembly.Module | BufferSource, image: Uint8Array) {
@@ -71,7 +75,11 @@ export class Evaluator {
 
   /** Keeps a profile in Wasm memory under a number of the caller's; 0 is what `decide` uses. */
   hold(profile: number, context: Context): void {
-    this.#take(profile, this.#packer.pack(context));
+    if (this.#held < FIRST_PROFILES && ++this.#held === FIRST_PROFILES) {
+      this.#packer.remember([...glue.brief_slots()], glue.segment);
+      this.#refresh();
+    }
+    this.#take(profile, this.#packer.pack(context, true));
   }
 
   /** The same of bytes that `pack` made. */
@@ -83,7 +91,7 @@ export class Evaluator {
 
   /** A profile's bytes, to be stored or sent; they belong to this workspace. */
   pack(context: Context): Uint8Array {
-    const length = this.#packer.pack(context);
+    const length = this.#packer.pack(context, false);
     return this.#packer.bytes.slice(0, length);
   }
 

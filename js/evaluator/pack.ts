@@ -45,16 +45,27 @@ const DOUBLE = 3;
 const TEXT = 4;
 const TIME = 5;
 const LIST = 7;
+const SEGMENT = 8;
+const SEGMENTS = 9;
 /** The format of packed profiles that this file writes. */
 const FORMAT = 1;
 /** A time beyond all others, as a packed profile holds it: 2^53 - 1 milliseconds. */
 const NEVER_EXPIRES = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f];
 /** Bytes that a slot's number and a value take at most, or the length of one that has no bound. */
 const VALUE_BYTES = 24;
+/** Texts of a slot whose segments are remembered; any others are brought as they are. */
+const TEXTS = 256;
+/** Characters of a text whose segment is remembered. */
+const TEXT_LENGTH = 64;
+/** Entries of a list whose segments are looked up. */
+const ENTRIES = 64;
 const LARGEST_SMALL = 0x3fffffff;
 const LARGEST_ASCII = 0x7f;
 
 const utf8 = new TextEncoder();
+
+/** Gives the segment of a slot that the text in these bytes lies in; 0 where it is none. */
+export type Ask = (slot: number, from: number, until: number) => number;
 
 /** Writes the profiles of one workspace. */
 export class Packer {
@@ -73,6 +84,11 @@ export class Packer {
    * profiles have the same, and to walk them is much cheaper than to ask for every slot's. */
   readonly #names: string[] = [];
   readonly #placesOfNames: number[] = [];
+  /** What the core said of texts, for slots where it needs no more, by place. */
+  readonly #segments: (Map<string, number> | undefined)[] = [];
+  /** Segments of the list that is being written. */
+  readonly #found = new Uint32Array(ENTRIES);
+  #ask: Ask = () => 0;
 
   /** `grow` is to set `bytes` to that many at least, without losing what stands there. */
   constructor(version: string, slots: readonly Slot[], grow: (bytes: number) => void) {
@@ -87,8 +103,19 @@ export class Packer {
     }
   }
 
-  /** Writes a profile; how many bytes it takes. */
-  pack({ unit, traits, request, purposes, assurance = "anonymous" }: Context): number {
+  /** From here on profiles may bring texts of these slots as segments, which the core is asked for
+   * once. */
+  remember(slots: readonly number[], ask: Ask): void {
+    for (const [place, slot] of this.#slots.entries()) {
+      if (slot.isTrait && slots.includes(slot.number)) this.#segments[place] = new Map();
+    }
+    this.#ask = ask;
+  }
+
+  /** Writes a profile; how many bytes it takes. `brief` ones are for the core that answered, others
+   * for any of the same workspace. */
+  pack(context: Context, brief: boolean): number {
+    const { unit, traits, request, purposes, assurance = "anonymous" } = context;
     const slots = this.#slots;
     const values = this.#values;
     this.#spread(traits);
@@ -109,8 +136,15 @@ export class Packer {
       if (value === undefined || value === null) continue;
       count++;
       at = putNumber(bytes, slot.number, at);
-      if (typeof value === "string") {
-        bytes = this.#room(at + 3 * value.length);
+      const segments = brief ? this.#segments[place] : undefined;
+      if (segments !== undefined && typeof value === "string") {
+        at = this.#brief(segments, slot.number, value, at);
+        bytes = this.bytes;
+      } else if (segments !== undefined && Array.isArray(value)) {
+        at = this.#briefList(segments, slot.number, value, at);
+        bytes = this.bytes;
+      } else if (typeof value === "string") {
+        bytes = this.#room(at + VALUE_BYTES + 3 * value.length);
         at = putText(bytes, value, at);
       } else if (typeof value === "object" && !(value instanceof Date)) {
         at = this.#list(value, at);
@@ -160,6 +194,52 @@ export class Packer {
       }
     }
     return at;
+  }
+
+  /** A text as its segment, where that is known. */
+  #brief(segments: Map<string, number>, slot: number, text: string, at: number): number {
+    const segment = segments.get(text) ?? this.#segment(segments, slot, text, at);
+    if (segment === 0) return putText(this.#room(at + VALUE_BYTES + 3 * text.length), text, at);
+    const bytes = this.bytes;
+    bytes[at] = SEGMENT;
+    return putNumber(bytes, segment, at + 1);
+  }
+
+  /** A list of texts as segments, where all of them are known. */
+  #briefList(
+    segments: Map<string, number>,
+    slot: number,
+    list: readonly (boolean | number | string)[],
+    start: number,
+  ): number {
+    const found = this.#found;
+    const { length } = list;
+    for (let place = 0; place < length; place++) {
+      const text = list[place];
+      const segment =
+        typeof text === "string" && length <= ENTRIES
+          ? (segments.get(text) ?? this.#segment(segments, slot, text, start))
+          : 0;
+      if (segment === 0) return this.#list(list, start);
+      found[place] = segment;
+    }
+    const bytes = this.#room(start + (length + 1) * VALUE_BYTES);
+    bytes[start] = SEGMENTS;
+    let at = putNumber(bytes, length, start + 1);
+    for (let place = 0; place < length; place++) at = putNumber(bytes, found[place] as number, at);
+    return at;
+  }
+
+  /** Asks for the segment of a text, which is written where the value is to stand; 0 where as many
+   * as may be are remembered. */
+  #segment(segments: Map<string, number>, slot: number, text: string, at: number): number {
+    if (segments.size >= TEXTS || text.length > TEXT_LENGTH) return 0;
+    const encoded = utf8.encode(text);
+    const until = at + encoded.length;
+    this.#room(until).set(encoded, at);
+    const segment = this.#ask(slot, at, until);
+    if (segment > 0) segments.set(text, segment);
+    return segment;
   }
 
   /** Makes room for so many bytes, and behind them for all that takes a bounded length. */

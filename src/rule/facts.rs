@@ -12,11 +12,13 @@ use super::value::{Kind, Value};
 use super::version::Version;
 use super::{Rules, Slot};
 use crate::pack::{LIST_TAG, Reader};
+#[cfg(feature = "segments")]
+use crate::pack::{SEGMENT_TAG, SEGMENTS_TAG};
 
 /// The segment of a missing value.
 pub(super) const MISSING: u32 = 0;
 /// What stands for the segment of a list that is there; its entries have their own.
-const LIST: u32 = 1;
+pub(super) const LIST: u32 = 1;
 
 /// The values that conditions read. They belong to the [`Rules`] that they were made for: a new
 /// workspace needs new facts.
@@ -26,7 +28,7 @@ pub struct Facts {
     /// Slot to the segment of its value. Together, so that a decision reads few lines of memory.
     segments: Vec<u32>,
     /// Slot to the segments of its entries, each once, where its type is a list.
-    lists: Vec<Option<Vec<u32>>>,
+    pub(super) lists: Vec<Option<Vec<u32>>>,
 }
 
 /// A value that is no list, borrowed.
@@ -70,6 +72,10 @@ impl Facts {
     pub(crate) fn read(&mut self, rules: &Rules, slot: Slot, from: &mut Reader<'_>) {
         let kind = rules.kind(slot);
         let tag = from.byte();
+        #[cfg(feature = "segments")]
+        if matches!(tag, SEGMENT_TAG | SEGMENTS_TAG) {
+            return self.read_segments(rules, slot, tag == SEGMENTS_TAG, from);
+        }
         if tag != LIST_TAG {
             let scalar = Scalar::read(tag, from).and_then(|scalar| scalar.cast(kind?));
             return self.set_scalar(rules, slot, scalar);
@@ -135,7 +141,7 @@ impl Facts {
         self.lists.get(usize::from(slot))?.as_deref()
     }
 
-    fn set_segment(&mut self, slot: u16, segment: u32) {
+    pub(super) fn set_segment(&mut self, slot: u16, segment: u32) {
         if let Some(held) = self.segments.get_mut(usize::from(slot)) {
             *held = segment;
         }

@@ -154,17 +154,55 @@ test("texts and lists of any length that a profile may have cross", () => {
       },
     },
   });
-  for (const length of [1, 126, 127, 128, 5_000, 16_200, 16_384, 60_000]) {
+  const lengths = [1, 126, 127, 128, 5_000, 16_200, 16_384, 40_000];
+  // Around those whose three bytes each fill the first input.
+  for (let length = 5_400; length < 5_470; length++) lengths.push(length);
+  for (const length of lengths) {
     const evaluator = new Evaluator(wasm, compiled);
     for (const [tag, count] of [
-      ["ä".repeat(length), 2],
+      ["❤".repeat(length), 2],
       ["t", length],
     ]) {
       const tags = [...Array.from({ length: count }, () => tag), "last"];
-      const traits = { tags, name: `${"n".repeat(length)}!`, zone: "z" };
+      const traits = { tags, name: `${"❤".repeat(length)}!`, zone: "z" };
       const said = evaluator.decide({ unit: "u", traits, purposes: PURPOSES }, NOW);
       assert.equal(said[0].offer, "tagged", `${count} tags of ${tag.length} characters`);
     }
+  }
+});
+
+test("more texts than are remembered decide alike, and lists with what is no text", () => {
+  const evaluator = new Evaluator(
+    wasm,
+    compile({
+      format: 1,
+      languages: ["en"],
+      traits: { city: { type: "string" }, tags: { type: "strings" } },
+      placements: { tip: { where: "page" } },
+      offers: {
+        here: {
+          placements: ["tip"],
+          when: "profile.city in ['Köln ❤', 'c599', ''] || 'ü' in profile.tags",
+          content: { en: { headline: "Hello" } },
+        },
+      },
+    }),
+  );
+  const wins = (traits) =>
+    evaluator.decide({ unit: "u", traits, purposes: PURPOSES }, NOW)[0].offer === "here";
+  const many = Array.from({ length: 100 }, (_, at) => `t${at}`);
+  for (let at = 0; at < 600; at++) {
+    const named = { city: `c${at}`, tags: [`t${at}`, "x"] };
+    assert.equal(wins(named), at === 599, named.city);
+    assert.ok(wins({ ...named, city: "Köln ❤" }));
+    assert.ok(wins({ ...named, city: "" }));
+    assert.ok(wins({ ...named, tags: ["x", "ü"] }));
+    assert.ok(wins({ tags: ["ü", 1, true] }));
+    assert.ok(!wins({ city: at, tags: [at, "x"] }));
+    assert.ok(!wins({ city: "c".repeat(at + 5), tags: many }));
+    assert.ok(wins({ tags: [...many, "ü"] }));
+    assert.ok(!wins({ tags: [] }));
+    assert.ok(!wins({}));
   }
 });
 

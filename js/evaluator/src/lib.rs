@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 
 use selvedge::decide::{self, Code, Trace, Work};
+use selvedge::rule::Slot;
 use selvedge::slice::Resident;
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
@@ -105,6 +106,25 @@ pub fn input(len: usize) -> *mut u8 {
             one.input.as_mut_ptr()
         }
         _ => std::ptr::null_mut(),
+    })
+}
+
+/// The slots of texts, and of lists of texts, that profiles may bring as segments.
+#[wasm_bindgen]
+pub fn brief_slots() -> Vec<u16> {
+    with(|one| {
+        let slots = one.workspace.as_ref().map(|workspace| workspace.rules.brief_slots());
+        slots.unwrap_or_default().into_iter().map(|slot| slot.0).collect()
+    })
+}
+
+/// The segment of a slot that the text in these bytes of the input lies in; 0 where it is none.
+#[wasm_bindgen]
+pub fn segment(slot: u16, from: usize, until: usize) -> u32 {
+    with(|one| {
+        let text = one.input.get(from..until).and_then(|bytes| str::from_utf8(bytes).ok());
+        let found = one.workspace.as_ref().zip(text);
+        found.map_or(0, |(workspace, text)| workspace.rules.segment_of(Slot(slot), text))
     })
 }
 

@@ -1,7 +1,8 @@
 //! Segments in place of texts: a host that remembers in which segment a text lies need not bring the
 //! text again. It must never be asked of a slot whose text anything reads itself.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::facts::{Facts, LIST};
 use super::image::{Column, Op};

@@ -422,6 +422,22 @@ pub fn choose_and_trace(
     case.all(*page, placement, scratch, trace)
 }
 
+/// Both without an index, by trying each offer, for pages: the same answers. A page decides a few
+/// times in a visit, and would build an index of all its offers first.
+pub fn try_each(
+    workspace: &Workspace,
+    view: &View<'_>,
+    now: Timestamp,
+    placement: &Placement,
+    taken: &[u32],
+    work: &mut Work,
+    trace: Option<&mut Trace>,
+) -> Option<Chosen> {
+    let Work { scratch, missed, .. } = work;
+    missed.all.clear();
+    Case { workspace, view, now, taken, missed }.each(placement, scratch, trace)
+}
+
 /// The experiments that decided the choice just made with `work`, each with its variant, by index.
 pub fn exposed(
     workspace: &Workspace,

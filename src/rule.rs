@@ -111,19 +111,17 @@ impl Rules {
     /// Takes an image that was made or changed.
     pub(crate) fn from_image(mut image: Image) -> Self {
         plan::write(&mut image);
-        Self::load(image)
+        let symbols = Symbols::new(&image);
+        Self { image, symbols, groups: Vec::new() }.index()
     }
 
-    /// Builds the tables that the image leaves out.
-    fn load(image: Image) -> Self {
-        let symbols = Symbols::new(&image);
-        let groups = image.count(Column::MemberStarts);
-        let mut rules = Self { image, symbols, groups: Vec::new() };
-        for group in 0..groups {
-            let index = Index::new(&rules, group);
-            rules.groups.push(index);
-        }
-        rules
+    /// Builds what finds the rules of a group that match without trying each. Where it was not
+    /// called, a search finds nothing: pages do not search.
+    #[must_use]
+    pub fn index(mut self) -> Self {
+        let groups = 0..self.image.count(Column::MemberStarts);
+        self.groups = groups.map(|group| Index::new(&self, group)).collect();
+        self
     }
 
     /// The bytes of the rules alone.
@@ -137,7 +135,7 @@ impl Rules {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
         let rules = Self::unpack(&mut from);
-        from.finish(rules)
+        from.finish(rules).map(Self::index)
     }
 
     /// The slot of `profile.tier`, `request.country`, ..., where it was declared.
@@ -423,7 +421,9 @@ impl Pack for Rules {
         self.image.pack(out);
     }
 
+    /// Without its index: see [`Rules::index`].
     fn unpack(from: &mut Reader<'_>) -> Self {
-        Self::load(Image::unpack(from))
+        let image = Image::unpack(from);
+        Self { symbols: Symbols::new(&image), image, groups: Vec::new() }
     }
 }

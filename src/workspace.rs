@@ -489,12 +489,14 @@ impl Workspace {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (mut workspace, whole) = Self::unpack(bytes);
         workspace.offers.iter_mut().for_each(Offer::open);
+        workspace.rules = core::mem::take(&mut workspace.rules).index();
         Some(ManuallyDrop::into_inner(workspace)).filter(|_| whole)
     }
 
     /// Loads a page's image into what stays in memory for good, and says whether the bytes were
     /// one: the code that gives a workspace back is no small part of a page's core. Rollouts are
-    /// left as they are, since a page has none: [`Workspace::read`] makes them ready.
+    /// left as they are, since a page has none, and rules without their index, since a page tries
+    /// each offer: [`Workspace::read`] makes both ready.
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
         if u16::unpack(&mut from) != IMAGE_FORMAT {

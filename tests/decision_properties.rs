@@ -39,7 +39,8 @@ fn the_engine_decides_as_the_naive_interpreter_does() {
     println!("{}", tally.line());
 }
 
-/// A page asks for its placements in turn, and what the first found out serves the next.
+/// A page asks for its placements in turn, and what the first found out serves the next; by the
+/// index or without one.
 #[test]
 fn placements_of_one_page_are_decided_as_each_by_itself() {
     let (mut goes_on, mut won) = (0, 0);
@@ -51,7 +52,9 @@ fn placements_of_one_page_are_decided_as_each_by_itself() {
             let mut resident = Resident::new(&workspace);
             assert!(resident.read(&workspace, &answered.slice));
             decide::set_request(&mut resident.facts, &workspace, &case.request, case.now);
-            for with_reasons in [false, true] {
+            for (by_index, with_reasons) in
+                [(true, false), (true, true), (false, false), (false, true)]
+            {
                 let (mut work, mut trace) = (Work::default(), Trace::default());
                 let shown = answered.edge.decisions.iter().filter_map(|one| one.offer.as_ref());
                 let shown = case.around.shown.iter().chain(shown);
@@ -61,7 +64,10 @@ fn placements_of_one_page_are_decided_as_each_by_itself() {
                 for (placement, wanted) in placements {
                     let (view, now) = (resident.view(), case.now);
                     let (taken_now, work) = (taken.as_slice(), &mut work);
-                    let chosen = if with_reasons {
+                    let chosen = if !by_index {
+                        let trace = with_reasons.then_some(&mut trace);
+                        decide::try_each(&workspace, &view, now, placement, taken_now, work, trace)
+                    } else if with_reasons {
                         let trace = &mut trace;
                         decide::choose_and_trace(
                             &workspace, &view, now, placement, taken_now, work, trace,

@@ -96,6 +96,34 @@ impl<'a> Case<'a, '_, '_> {
         self.end(&best)
     }
 
+    /// The winner, and where asked for why every offer won or lost, by trying each.
+    pub fn each(
+        &mut self,
+        placement: &Placement,
+        scratch: &mut Scratch,
+        mut trace: Option<&mut Trace>,
+    ) -> Option<Chosen> {
+        let mut best = Best::default();
+        let always = trace.is_some();
+        if let Some(trace) = &mut trace {
+            trace.clear();
+        }
+        for place in 0..placement.offers.len() {
+            let (code, shows) =
+                self.consider(placement, place, Known::Nothing, &mut best, always, scratch);
+            if let Some(trace) = &mut trace {
+                trace.add(code.unwrap_or(Code::NotEligible));
+            } else if shows && !placement.is_ranked || best.is_settled {
+                break;
+            }
+        }
+        let chosen = self.end(&best);
+        if let Some(trace) = trace {
+            trace.end(placement, chosen.map(|chosen| chosen.offer));
+        }
+        chosen
+    }
+
     fn end(&mut self, best: &Best<'_>) -> Option<Chosen> {
         self.missed.winner = best.offer.map(|winner| (winner.priority, best.score));
         best.winner

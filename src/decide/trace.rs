@@ -88,6 +88,21 @@ impl Trace {
         }
     }
 
+    /// Takes no offer for judged.
+    pub(super) fn clear(&mut self) {
+        self.numbers.clear();
+        self.passed.clear();
+        self.made_for = None;
+    }
+
+    /// Adds what became of the next offer.
+    pub(super) fn add(&mut self, code: Code) {
+        if code == Code::Won {
+            self.passed.push(self.numbers.len());
+        }
+        self.numbers.push(code.number());
+    }
+
     /// Of those that pass every step, all but the winner were outranked.
     pub(super) fn end(&mut self, placement: &Placement, winner: Option<u32>) {
         for place in &self.passed {

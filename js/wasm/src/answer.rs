@@ -170,9 +170,8 @@ mod tests {
             let view = resident.view();
             let (mut work, mut codes) = (Work::default(), Trace::default());
             work.begin();
-            let (worker, all) = (&mut work, &mut codes);
-            let chosen =
-                decide::choose_and_trace(&workspace, &view, now, placement, &[], worker, all);
+            let trace = Some(&mut codes);
+            let chosen = decide::try_each(&workspace, &view, now, placement, &[], &mut work, trace);
             let exposed = decide::exposed(&workspace, &view, chosen, &mut work);
             let said = Said {
                 workspace: &workspace,

@@ -151,12 +151,8 @@ fn answer(
     if now >= slice.expires {
         otherwise = STALE;
     } else {
-        chosen = if trace {
-            let codes = &mut codes;
-            decide::choose_and_trace(workspace, view, now, placement, &taken, work, codes)
-        } else {
-            decide::choose(workspace, view, now, placement, &taken, work)
-        };
+        let codes = trace.then_some(&mut codes);
+        chosen = decide::try_each(workspace, view, now, placement, &taken, work, codes);
         exposed = decide::exposed(workspace, view, chosen, work);
     }
     let language = asked.value("language");

@@ -14,7 +14,7 @@ declare module "selvedge-evaluator-core" {
   export function input(bytes: number): number;
   /** The slots of texts, and of lists of texts, that profiles may bring as segments. */
   export function brief_slots(): Uint16Array;
-  /** The segment of a slot that the text in these bytes of the input lies in; 0 where it is none. */
+  /** The segment of a slot that the text in these bytes of the input lies in; 0 of what is none. */
   export function segment(slot: number, from: number, until: number): number;
   /** Holds the profile that stands in the input. */
   export function hold(profile: number, bytes: number): boolean;

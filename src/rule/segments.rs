@@ -1,5 +1,5 @@
-//! Segments in place of texts: a host that remembers in which segment a text lies need not bring the
-//! text again. It must never be asked of a slot whose text anything reads itself.
+//! Segments in place of texts: a host that remembers in which segment a text lies need not bring
+//! the text again. It must never be asked of a slot whose text anything reads itself.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -20,24 +20,26 @@ fn fnv1a(hash: u32, text: &str) -> u32 {
 /// The hash of nothing.
 const NOTHING: u32 = 0x811c_9dc5;
 
-/// The hash of a number's decimal digits, without the formatting machinery.
-fn fnv1a_digits(mut number: u32) -> u32 {
-    // Four bits for each below a one that ends them, the first digit lowest.
-    let mut digits = 1_u64;
-    loop {
-        digits = (digits << 4) | u64::from(number % 10);
-        number /= 10;
-        if number == 0 {
-            break;
+/// The hash of a number's decimal digits, without the formatting machinery and without a branch
+/// that depends on the number.
+fn fnv1a_digits(number: u32) -> u32 {
+    // The number over a hundred million, as a fixed-point number with 57 bits behind the point: what
+    // stands before it are its two highest digits, and those behind follow by taking it a hundredfold.
+    // Rounded up it is too large by less than a hundred-millionth, so that every digit is right.
+    const HUNDRED_MILLIONTH: u64 = (1 << 57) / 100_000_000 + 1;
+    let mut rest = u64::from(number) * HUNDRED_MILLIONTH;
+    let mut hash = NOTHING;
+    let mut seen = 0;
+    for _ in 0..5 {
+        let digits = u32::try_from(rest >> 57).unwrap_or(0);
+        rest = (rest & ((1 << 57) - 1)) * 100;
+        for digit in [digits / 10, digits % 10] {
+            seen |= digit;
+            let more = (hash ^ (0x30 | digit)).wrapping_mul(0x0100_0193);
+            hash = if seen > 0 { more } else { hash };
         }
     }
-    let mut hash = NOTHING;
-    while digits > 1 {
-        let digit = u32::try_from(digits & 0xf).unwrap_or(0);
-        hash = (hash ^ (0x30 | digit)).wrapping_mul(0x0100_0193);
-        digits >>= 4;
-    }
-    hash
+    if number == 0 { (NOTHING ^ 0x30).wrapping_mul(0x0100_0193) } else { hash }
 }
 
 /// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;

@@ -24,8 +24,6 @@ const TRANSIENT = 0;
 const FIRST_INPUT_BYTES = 16 * 1024;
 /** As many profiles are held before it pays to remember what the core says of texts. */
 const FIRST_PROFILES = 16;
-/** From here on the codes of a page share one buffer. */
-const LONG_TRACE_WORDS = 64;
 
 interface Offer {
   key: string;
@@ -117,19 +115,18 @@ export class Evaluator {
   }
 
   /** For each placement, why each of its offers won or lost, by rank: numbers of `codeWord`. */
-  trace(profile: number, now = Date.now()): Uint32Array[] {
-    const begin = this.#choose(profile, now, true) + 2 * this.placements.length;
+  trace(profile: number, now = Date.now()): Uint8Array[] {
     const count = this.placements.length;
-    let end = begin;
-    for (let at = 0; at < count; at++) end += 1 + (this.#words[end] ?? 0);
-    // Each long array costs more to make room for than to fill: then one holds all.
-    const isLong = end - begin > LONG_TRACE_WORDS;
-    const words = isLong ? this.#words.slice(begin, end) : this.#words;
-    const all: Uint32Array[] = [];
-    let from = isLong ? 0 : begin;
+    const ends = this.#choose(profile, now, true) + 2 * count;
+    const begin = this.#words[ends + count] ?? 0;
+    const length = this.#words[ends + count - 1] ?? 0;
+    // To make room for each by itself costs more than to fill it.
+    const codes = new Uint8Array(this.#memory.buffer, begin, length).slice();
+    const all: Uint8Array[] = [];
+    let from = 0;
     for (let at = 0; at < count; at++) {
-      const until = from + 1 + (words[from] ?? 0);
-      all.push(isLong ? words.subarray(from + 1, until) : words.slice(from + 1, until));
+      const until = this.#words[ends + at] ?? 0;
+      all.push(codes.subarray(from, until));
       from = until;
     }
     return all;
@@ -137,7 +134,7 @@ export class Evaluator {
 
   /** The stable word of a reason. */
   codeWord(code: number): string {
-    return this.#codes[code & 0xff] ?? "";
+    return this.#codes[code] ?? "";
   }
 
   /** The offer whose number plus one this is; null of 0. */

@@ -79,8 +79,14 @@ impl<'a> Case<'a, '_, '_> {
         let (workspace, facts) = (self.workspace, self.view.facts);
         let mut best = Best::default();
         if let Some(places) = trace.go_on(page, placement) {
-            for (place, known) in places.iter().map(|one| Known::read(*one)) {
-                self.tell(placement, place, known, &mut best, trace, scratch);
+            for one in &places {
+                let (place, known) = Known::read(*one);
+                let settled = best.winner.is_some() && !placement.is_ranked;
+                if settled && trace.is_outranked(place) && self.stands_alone(placement, place) {
+                    trace.leave(*one);
+                } else {
+                    self.tell(placement, place, known, &mut best, trace, scratch);
+                }
             }
             trace.give_back(places);
         } else {
@@ -122,6 +128,12 @@ impl<'a> Case<'a, '_, '_> {
             trace.end(placement, chosen.map(|chosen| chosen.offer));
         }
         chosen
+    }
+
+    /// Whether no other offer of the page shuts this one out.
+    fn stands_alone(&self, placement: &Placement, place: usize) -> bool {
+        let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
+        offer(self.workspace, at).is_some_and(|offer| offer.exclusion.is_none())
     }
 
     fn end(&mut self, best: &Best<'_>) -> Option<Chosen> {

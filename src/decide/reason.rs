@@ -80,26 +80,26 @@ impl Code {
     pub const CONDITION_WORDS: [&'static str; 3] =
         ["not_eligible", "missing_trait", "condition_failed"];
 
-    /// The number of its word, and above the eighth bit what it is about: a slot, a failure, a cap.
-    pub fn number(self) -> u32 {
-        let about = |number: usize| u32::try_from(number).unwrap_or(0) << 8;
+    /// The number of its word, and of what it is about: a slot, a failure, a cap.
+    pub fn parts(self) -> (u8, u32) {
+        let about = |number: usize| u32::try_from(number).unwrap_or(0);
         match self {
-            Self::Won => 0,
-            Self::Outranked => 1,
-            Self::NoConsent => 2,
-            Self::AssuranceTooLow => 3,
-            Self::NotEligible => 4,
-            Self::Missing(slot) => 5 | about(slot.0.into()),
-            Self::Failed(code) => 6 | about(code as usize),
-            Self::OutOfSchedule => 7,
-            Self::CoolingDown => 8,
-            Self::Capped(cap) => 9 | about(cap),
-            Self::OnPageAlready => 10,
-            Self::Excluded => 11,
-            Self::HeldOut => 12,
-            Self::ControlVariant => 13,
-            Self::NotRolledOut => 14,
-            Self::BudgetSpent => 15,
+            Self::Won => (0, 0),
+            Self::Outranked => (1, 0),
+            Self::NoConsent => (2, 0),
+            Self::AssuranceTooLow => (3, 0),
+            Self::NotEligible => (4, 0),
+            Self::Missing(slot) => (5, about(slot.0.into())),
+            Self::Failed(code) => (6, about(code as usize)),
+            Self::OutOfSchedule => (7, 0),
+            Self::CoolingDown => (8, 0),
+            Self::Capped(cap) => (9, about(cap)),
+            Self::OnPageAlready => (10, 0),
+            Self::Excluded => (11, 0),
+            Self::HeldOut => (12, 0),
+            Self::ControlVariant => (13, 0),
+            Self::NotRolledOut => (14, 0),
+            Self::BudgetSpent => (15, 0),
         }
     }
 
@@ -116,10 +116,9 @@ impl Code {
         )
     }
 
-    /// The code of a number.
-    pub fn from_number(number: u32) -> Self {
-        let about = number >> 8;
-        match number & 0xff {
+    /// The code of these parts.
+    pub fn from_parts(word: u8, about: u32) -> Self {
+        match word {
             0 => Self::Won,
             1 => Self::Outranked,
             2 => Self::NoConsent,
@@ -141,13 +140,12 @@ impl Code {
 
     /// The stable word.
     pub fn as_str(self) -> &'static str {
-        Self::word(self.number())
+        Self::word(self.parts().0)
     }
 
     /// The stable word of a number.
-    pub(super) fn word(number: u32) -> &'static str {
-        let place = usize::try_from(number & 0xff).ok();
-        place.and_then(|place| Self::WORDS.get(place)).copied().unwrap_or_default()
+    pub(super) fn word(number: u8) -> &'static str {
+        Self::WORDS.get(usize::from(number)).copied().unwrap_or_default()
     }
 }
 

@@ -12,9 +12,13 @@ use crate::workspace::{Placement, Workspace};
 /// belongs to one `Work`.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    numbers: Vec<u32>,
+    /// Numbers of words.
+    numbers: Vec<u8>,
+    /// What each code is about, as far as any is about something; pages have no use for it.
+    #[cfg(feature = "json")]
+    abouts: Vec<u32>,
     /// What becomes of offers at each gate whose condition is false.
-    at_gates: Vec<u32>,
+    at_gates: Vec<u8>,
     /// Places of the offers that pass every step.
     passed: Vec<usize>,
     /// Places of the offers of which the next placement of the page may have more to say, and what
@@ -26,15 +30,39 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// One number for each offer, by rank: [`Code::number`].
-    pub fn numbers(&self) -> &[u32] {
+    /// One number for each offer, by rank: the place of its word in [`Code::WORDS`].
+    pub fn numbers(&self) -> &[u8] {
         &self.numbers
     }
 
     /// The codes.
     pub fn codes(&self) -> impl Iterator<Item = Code> {
-        self.numbers.iter().map(|number| Code::from_number(*number))
+        let numbers = self.numbers.iter().enumerate();
+        numbers.map(|(place, number)| Code::from_parts(*number, self.about(place)))
     }
+
+    #[cfg(feature = "json")]
+    fn about(&self, place: usize) -> u32 {
+        self.abouts.get(place).copied().unwrap_or(0)
+    }
+
+    #[cfg(feature = "json")]
+    fn set_about(&mut self, place: usize, about: u32) {
+        if about > 0 && self.abouts.len() <= place {
+            self.abouts.resize(place + 1, 0);
+        }
+        if let Some(held) = self.abouts.get_mut(place) {
+            *held = about;
+        }
+    }
+
+    #[cfg(not(feature = "json"))]
+    fn about(&self, _: usize) -> u32 {
+        0
+    }
+
+    #[cfg(not(feature = "json"))]
+    fn set_about(&mut self, _: usize, _: u32) {}
 
     /// The stable words of the codes.
     pub fn words(&self) -> impl Iterator<Item = &'static str> {
@@ -64,17 +92,35 @@ impl Trace {
         mut is_kept_away: impl FnMut(&Offer) -> Option<Code>,
     ) {
         self.made_for = Some((page, placement.group));
+        #[cfg(feature = "json")]
+        self.abouts.clear();
         let Self { numbers, at_gates, passed, open, .. } = self;
         open.clear();
         at_gates.clear();
         at_gates.extend(workspace.gates.iter().map(|at| {
             let offer = super::offer(workspace, *at);
-            offer.and_then(&mut is_kept_away).unwrap_or(Code::NotEligible).number()
+            offer.and_then(&mut is_kept_away).unwrap_or(Code::NotEligible).parts().0
         }));
         numbers.clear();
-        let lost = |gate: &u16| at_gates.get(usize::from(*gate)).copied().unwrap_or_default();
-        numbers.extend(placement.gates.iter().map(lost));
+        match at_gates.as_slice() {
+            // Most workspaces ask all offers for the same.
+            [lost] => numbers.resize(placement.gates.len(), *lost),
+            gates => {
+                let lost = |gate: &u16| gates.get(usize::from(*gate)).copied().unwrap_or_default();
+                numbers.extend(placement.gates.iter().map(lost));
+            }
+        }
         passed.clear();
+    }
+
+    /// Whether an offer passed every step when the placement before was decided, and did not win.
+    pub(super) fn is_outranked(&self, place: usize) -> bool {
+        self.numbers.get(place) == Some(&Code::Outranked.parts().0)
+    }
+
+    /// Leaves what became of an offer, by its place and what is known of it.
+    pub(super) fn leave(&mut self, known: usize) {
+        self.open.push(known);
     }
 
     /// Notes what became of one offer.
@@ -83,15 +129,19 @@ impl Trace {
             self.passed.push(place);
         }
         code.keep(place, &mut self.open);
-        if let Some(number) = self.numbers.get_mut(place) {
-            *number = code.number();
+        let (number, about) = code.parts();
+        if let Some(held) = self.numbers.get_mut(place) {
+            *held = number;
         }
+        self.set_about(place, about);
     }
 
     /// Takes no offer for judged.
     pub(super) fn clear(&mut self) {
         self.numbers.clear();
         self.passed.clear();
+        #[cfg(feature = "json")]
+        self.abouts.clear();
         self.made_for = None;
     }
 
@@ -100,7 +150,9 @@ impl Trace {
         if code == Code::Won {
             self.passed.push(self.numbers.len());
         }
-        self.numbers.push(code.number());
+        let (number, about) = code.parts();
+        self.set_about(self.numbers.len(), about);
+        self.numbers.push(number);
     }
 
     /// Of those that pass every step, all but the winner were outranked.
@@ -109,7 +161,7 @@ impl Trace {
             if let Some(number) = self.numbers.get_mut(*place)
                 && placement.offers.get(*place).copied() != winner
             {
-                *number = Code::Outranked.number();
+                *number = Code::Outranked.parts().0;
             }
         }
     }

@@ -29,6 +29,7 @@ struct Evaluator {
     taken: Vec<u32>,
     trace_of: Trace,
     output: Vec<u32>,
+    codes: Vec<u8>,
 }
 
 thread_local! {
@@ -148,15 +149,22 @@ pub fn hold(profile: usize, len: usize) -> bool {
 }
 
 /// Decides every placement, in order, no offer twice unless it repeats. Two numbers for each: the
-/// winner's plus one, its variant's plus one. With `trace` follow the codes of each placement's
-/// offers, in rank order, after how many they are: the code's number, and what it is about in the
-/// bits above the eighth. Null where no such profile is held.
+/// winner's plus one, its variant's plus one. With `trace` follows where the codes of each
+/// placement's offers end, one after the other and a byte each by rank (the place of its word in the
+/// catalog); last, where they begin in memory. Null where no such profile is held.
 #[wasm_bindgen]
 pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
     EVALUATOR.with(|one| {
         let Ok(mut one) = one.try_borrow_mut() else { return std::ptr::null() };
         let Evaluator {
-            workspace: Some(workspace), profiles, work, taken, trace_of, output, ..
+            workspace: Some(workspace),
+            profiles,
+            work,
+            taken,
+            trace_of,
+            output,
+            codes,
+            ..
         } = &mut *one
         else {
             return std::ptr::null();
@@ -171,13 +179,14 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         taken.clear();
         output.clear();
         output.resize(2 * workspace.placements.len(), 0);
+        codes.clear();
         for (at, placement) in workspace.placements.iter().enumerate() {
             let chosen = if trace {
                 let of = &mut *trace_of;
                 let chosen =
                     decide::choose_and_trace(workspace, &view, now, placement, taken, work, of);
-                output.push(u32::try_from(of.numbers().len()).unwrap_or(u32::MAX));
-                output.extend_from_slice(of.numbers());
+                codes.extend_from_slice(of.numbers());
+                output.push(u32::try_from(codes.len()).unwrap_or(u32::MAX));
                 chosen
             } else {
                 decide::choose(workspace, &view, now, placement, taken, work)
@@ -189,6 +198,7 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
                 *variant = chosen.variant.map_or(0, |variant| u32::from(variant) + 1);
             }
         }
+        output.push(u32::try_from(codes.as_ptr().addr()).unwrap_or(0));
         output.as_ptr()
     })
 }

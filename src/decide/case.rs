@@ -81,8 +81,10 @@ impl<'a> Case<'a, '_, '_> {
         if let Some(places) = trace.go_on(page, placement) {
             for one in &places {
                 let (place, known) = Known::read(*one);
-                let settled = best.winner.is_some() && !placement.is_ranked;
-                if settled && trace.is_outranked(place) && self.stands_alone(placement, place) {
+                let winner = best.winner.filter(|_| !placement.is_ranked);
+                if winner.is_some_and(|winner| self.loses_again(placement, place, winner))
+                    && trace.is_outranked(place)
+                {
                     trace.leave(*one);
                 } else {
                     self.tell(placement, place, known, &mut best, trace, scratch);
@@ -130,10 +132,12 @@ impl<'a> Case<'a, '_, '_> {
         chosen
     }
 
-    /// Whether no other offer of the page shuts this one out.
-    fn stands_alone(&self, placement: &Placement, place: usize) -> bool {
+    /// Whether an offer that passed every step, and was outranked in the placement before, is again:
+    /// nothing that the page shows since then shuts it out, and no other offer puts it there.
+    fn loses_again(&self, placement: &Placement, place: usize, winner: Chosen) -> bool {
         let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
-        offer(self.workspace, at).is_some_and(|offer| offer.exclusion.is_none())
+        let one = offer(self.workspace, at).filter(|_| at != winner.offer);
+        one.is_some_and(|one| one.exclusion.is_none())
     }
 
     fn end(&mut self, best: &Best<'_>) -> Option<Chosen> {

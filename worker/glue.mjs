@@ -19,7 +19,7 @@ export function respond(status, fields, body) {
   return new Response(body, { status, headers });
 }
 
-/** Calls the object of a name, whatever its class takes as a call. */
-export function callObject(namespace, name, message) {
-  return namespace.getByName(name).call(message);
+/** Calls a profile's object. */
+export function callProfile(env, name, message) {
+  return env.PROFILE.getByName(name).call(message);
 }

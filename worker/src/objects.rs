@@ -3,7 +3,7 @@
 
 use data_encoding::BASE64;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Promise, Uint8Array};
 use selvedge::budget::Spent;
 use selvedge::engine::{Input, Reply, State};
 use selvedge::identity::shard::{Outcome, Proof};
@@ -18,15 +18,13 @@ use worker::{Env, Method, Request, RequestInit, Response, Stub};
 use crate::http::Fault;
 use crate::leases::Copies;
 
-/// An input for a profile object, with all that a host brings.
+/// An input for a profile object; its randomness it draws itself, since no question needs any.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Call {
     /// The workspace to handle it under.
     pub workspace: String,
     /// When the request came in.
     pub now: Timestamp,
-    /// Its randomness.
-    pub seed: [u8; 32],
     /// What to handle.
     pub input: Input,
     /// What the caller's isolate says of copies, where it is one that holds some.
@@ -112,8 +110,8 @@ pub fn now() -> Timestamp {
 
 #[wasm_bindgen(module = "/glue.mjs")]
 extern "C" {
-    #[wasm_bindgen(catch, js_name = callObject)]
-    fn call_object(namespace: &JsValue, name: &str, message: &str) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch, js_name = callProfile)]
+    fn call_profile(env: &Env, name: &str, message: &str) -> Result<Promise, JsValue>;
 }
 
 /// Asks a profile object.
@@ -133,8 +131,7 @@ pub async fn ask_for_copy(
         worker::console_error!("an object did not answer: {error:?}");
         Fault::unavailable()
     };
-    let namespace = Reflect::get(env, &"PROFILE".into()).map_err(failed)?;
-    let asked = call_object(&namespace, &format!("{tenant}/{name}"), &message).map_err(failed)?;
+    let asked = call_profile(env, &format!("{tenant}/{name}"), &message).map_err(failed)?;
     let answer = JsFuture::from(asked).await.map_err(failed)?;
     answer.as_string().and_then(|text| unpacked(&text)).ok_or_else(Fault::unavailable)
 }

@@ -107,13 +107,7 @@ async fn tell_one(core: &Rc<Core>, id: i64, target: &str, bytes: &[u8]) -> Resul
     };
     let now = objects::now();
     let workspace = published::current(&core.env, &settings.tenant, now).await.map_err(failed)?;
-    let call = Call {
-        workspace: workspace.version.clone(),
-        now,
-        seed: objects::seed().map_err(failed)?,
-        input,
-        copies: None,
-    };
+    let call = Call { workspace: workspace.version.clone(), now, input, copies: None };
     let reply = objects::ask(&core.env, &settings.tenant, &name, &call).await.map_err(failed)?;
     match reply {
         Reply::Refused(error) if error.code() == "outbox_full" => {

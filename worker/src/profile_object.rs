@@ -171,10 +171,11 @@ impl Core {
     }
 
     fn answer(&self, workspace: &Workspace, call: Call) -> Result<Output> {
-        let Call { now, seed, input, copies, .. } = call;
+        let Call { now, input, copies, .. } = call;
         if let Some(copies) = copies {
             self.leases()?.hear(copies, objects::now());
         }
+        let seed = objects::seed().map_err(failed)?;
         self.turn(workspace, now, seed, input, &Gone::Nothing)
     }
 

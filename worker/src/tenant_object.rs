@@ -298,7 +298,6 @@ async fn apply_to(
         let call = Call {
             workspace: workspace.clone(),
             now,
-            seed: objects::seed().map_err(failed)?,
             input: Input::Apply { changes: changes.clone() },
             copies: None,
         };

@@ -167,13 +167,7 @@ impl Visit {
         } else {
             None
         };
-        let call = Call {
-            workspace: self.workspace.version.clone(),
-            now: self.now,
-            seed: objects::seed()?,
-            input,
-            copies,
-        };
+        let call = Call { workspace: self.workspace.version.clone(), now: self.now, input, copies };
         let Answered { reply, copy } =
             objects::ask_for_copy(&self.env, &self.settings.tenant, name, &call).await?;
         if let (Some(Copies { number, .. }), Some(state)) = (copies, copy) {

@@ -39,8 +39,13 @@ globalThis.queueMicrotask = (task) => {
   settled.then(task);
 };
 
-/** Calls into Rust, before and after which the instance is looked after. */
-function call(run) {
+const same = (value) => value;
+
+/**
+ * Calls into Rust, before and after which the instance is looked after. `finish` is made of what it
+ * gives, also where that is a promise.
+ */
+function call(run, finish = same) {
   revive();
   let result;
   try {
@@ -49,13 +54,13 @@ function call(run) {
     note(error);
     throw error;
   }
-  if (!(result instanceof Promise)) return result;
+  if (!(result instanceof Promise)) return finish(result);
   return new Promise((resolve, reject) => {
     waiting.add(reject);
     result.then(
       (value) => {
         waiting.delete(reject);
-        resolve(value);
+        resolve(finish(value));
       },
       (error) => {
         waiting.delete(reject);
@@ -73,15 +78,15 @@ const OURS = "/_selvedge/";
 
 /** The fields that Rust reads of every request. */
 const names = rust.fieldNames();
-/** The headers of an answer that Rust gives as nothing but a text. */
-const plain = Object.fromEntries(rust.plainAnswer());
+/** What goes with an answer that Rust gives as nothing but a text; lists would be read each time. */
+const plain = { headers: new Headers(rust.plainAnswer()) };
 
 /**
  * What Rust reads of every request, a line each: method, address, and the fields of these names,
  * empty where the request has none, else with `=` before the value. No value holds a line break.
  * One text, since one crossing costs about as much as what it brings; the rest Rust asks for.
  */
-function head({ method, url, headers }) {
+function head(method, url, headers) {
   let text = `${method}\n${url}`;
   for (const name of names) {
     const value = headers.get(name);
@@ -91,26 +96,29 @@ function head({ method, url, headers }) {
 }
 
 /** Whether a request to Rust's own routes has a body that is worth waiting for: small and plain. */
-function isSmall({ method, url, headers }) {
+function isSmall(method, url, headers) {
   if (method !== "POST" || !url.startsWith(OURS, url.indexOf("/", 8))) return false;
   const length = Number(headers.get("content-length") ?? Number.NaN);
   // Chunks would overrule a length that was said.
   return length <= SMALL && !headers.has("content-encoding") && !headers.has("transfer-encoding");
 }
 
-/** Rust answers at once with a text where it can, else with the promise of a response. */
-function answer(request, env, body) {
-  const answered = call(() => rust.fetch(request, env, head(request), body));
-  return typeof answered === "string" ? new Response(answered, { headers: plain }) : answered;
+/** Rust answers with a text where its headers are the plain ones, else with a response. */
+function respond(answered) {
+  return typeof answered === "string" ? new Response(answered, plain) : answered;
 }
 
 export default {
   fetch(request, env) {
-    if (!isSmall(request)) return answer(request, env);
+    // Each is made anew when it is asked for.
+    const { method, url, headers } = request;
+    const answer = (body) =>
+      call(() => rust.fetch(request, env, head(method, url, headers), body), respond);
+    if (!isSmall(method, url, headers)) return answer();
     return request.arrayBuffer().then(
-      (body) => answer(request, env, new Uint8Array(body)),
+      (body) => answer(new Uint8Array(body)),
       // Rust finds that it broke off, and says so.
-      () => answer(request, env),
+      () => answer(),
     );
   },
 };

@@ -32,7 +32,8 @@ const RUST = `
     const path = new URL(request.url).pathname;
     if (path.startsWith("/_selvedge/")) {
       if (path.endsWith("/panic")) return panic();
-      return JSON.stringify({ head: head.split("\\n"), body: body?.length ?? null });
+      const text = JSON.stringify({ head: head.split("\\n"), body: body?.length ?? null });
+      return path.endsWith("/later") ? Promise.resolve(text) : text;
     }
     return later(request, env, path);
   }
@@ -153,13 +154,15 @@ test("a call in flight during another's panic fails instead of hanging", async (
   assert.equal((await slow).status, 500);
 });
 
-test("a text that Rust gives at once is the answer, with the headers that it said", async () => {
-  const url = "http://edge.example/_selvedge/v1/any?a=b";
-  const answer = await miniflare.dispatchFetch(url, { headers: { cookie: "=x" } });
-  assert.equal(answer.status, 200);
-  assert.equal(answer.headers.get("content-type"), "text/plain");
-  assert.equal(answer.headers.get("cache-control"), "private");
-  assert.deepEqual(await answer.json(), { head: ["GET", url, "==x", ""], body: null });
+test("a text that Rust gives, at once or later, is the answer, with the headers it said", async () => {
+  for (const path of ["any", "later"]) {
+    const url = `http://edge.example/_selvedge/v1/${path}?a=b`;
+    const answer = await miniflare.dispatchFetch(url, { headers: { cookie: "=x" } });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get("content-type"), "text/plain");
+    assert.equal(answer.headers.get("cache-control"), "private");
+    assert.deepEqual(await answer.json(), { head: ["GET", url, "==x", ""], body: null });
+  }
 });
 
 test("a small plain body of a route of Rust's is read before Rust is asked", async () => {

@@ -189,8 +189,15 @@ impl Answer {
         }
     }
 
-    /// As the runtime wants it; `HEAD` leaves the body away.
-    pub fn respond(self, method: &Method) -> worker::Result<web_sys::Response> {
+    /// As the shim wants it: a text where the headers are [`PLAIN`], else a response; `HEAD` leaves
+    /// the body away.
+    pub fn respond(self, method: &Method) -> worker::Result<JsValue> {
+        if self.is_plain()
+            && *method != Method::Head
+            && let Ok(text) = core::str::from_utf8(&self.body)
+        {
+            return Ok(text.into());
+        }
         // One text for all: each that crosses by itself costs more than its bytes.
         let usual = usual(self.content_type, self.cache);
         let own = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
@@ -204,7 +211,13 @@ impl Answer {
                 _ => Uint8Array::from(self.body.as_slice()).into(),
             }
         };
-        Ok(respond(self.status, &fields, body)?)
+        Ok(respond(self.status, &fields, body)?.into())
+    }
+
+    fn is_plain(&self) -> bool {
+        self.status == 200
+            && self.headers.is_empty()
+            && usual(self.content_type, self.cache) == PLAIN
     }
 }
 

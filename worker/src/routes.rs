@@ -1,7 +1,8 @@
 //! Which path and method lead where. It must never do what a route does.
 
 use selvedge::event::EventKind;
-use worker::{Env, Method, web_sys};
+use wasm_bindgen::JsValue;
+use worker::{Env, Method};
 
 use crate::http::{self, Answer, Fault, Request};
 use crate::objects;
@@ -123,7 +124,7 @@ pub fn at_once(request: &Request, env: &Env) -> Option<String> {
 }
 
 /// Answers a request, whatever it is.
-pub async fn answer(mut request: Request, env: Env) -> worker::Result<web_sys::Response> {
+pub async fn answer(mut request: Request, env: Env) -> worker::Result<JsValue> {
     let method = request.method();
     let path = request.url().path().to_owned();
     if !path.starts_with(OURS) && Route::of(&path).is_none() {
@@ -135,7 +136,7 @@ pub async fn answer(mut request: Request, env: Env) -> worker::Result<web_sys::R
             },
         };
         return match served {
-            Ok(response) => Ok(response),
+            Ok(response) => Ok(response.into()),
             Err(fault) => fault.answer().respond(&method),
         };
     }

@@ -47,7 +47,7 @@ async fn standing(visit: &mut Visit) -> Result<ConsentView, Fault> {
 
 /// `POST`. The very answer holds what may still be shown.
 pub async fn change(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
-    http::same_origin(request, &visit.url)?;
+    http::same_origin(request)?;
     let asked: Asked = http::call(request, limits::CONSENT_CALL_BYTES).await?;
     if asked.choices.is_empty() && asked.strings.is_empty() {
         return Err(Fault::new(400, "bad_choices", "a call chooses for a purpose", "choices"));

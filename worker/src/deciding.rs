@@ -34,7 +34,7 @@ struct Asked {
 
 /// `POST /v1/decide`.
 pub async fn decide(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
-    http::same_origin(request, &visit.url)?;
+    http::same_origin(request)?;
     let asked: Asked = http::call(request, limits::CALL_BYTES).await?;
     let (placements, fields) = question(&mut visit, request, asked)?;
     let input = |speaker| Input::Decide {
@@ -57,7 +57,7 @@ pub fn at_once(mut visit: Visit, name: ProfileName, request: &Request) -> Option
     if !visit.takes_copies {
         return None;
     }
-    http::same_origin(request, &visit.url).ok()?;
+    http::same_origin(request).ok()?;
     let asked: Asked = http::call_at_once(request, limits::CALL_BYTES)?;
     let (placements, fields) = question(&mut visit, request, asked).ok()?;
     let input = |speaker| Input::Decide { speaker, placements, request: fields, trace: false };

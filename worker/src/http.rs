@@ -49,7 +49,7 @@ const fn usual(content_type: &'static str, cache: Cache) -> [(&'static str, &'st
 pub struct Request {
     raw: web_sys::Request,
     head: Head,
-    /// Where it was read already.
+    /// Where it was read already, as it came.
     body: RefCell<Option<Vec<u8>>>,
 }
 
@@ -65,7 +65,7 @@ impl Request {
 
     /// The address as it came.
     pub fn url(&self) -> &Rc<Url> {
-        &self.head.url
+        &self.head.address.url
     }
 
     /// Country and subdivision as the network says; empty where it says none.
@@ -84,7 +84,7 @@ impl Request {
 #[derive(Debug)]
 struct Head {
     text: String,
-    url: Rc<Url>,
+    address: Rc<Address>,
     lines: [(usize, usize); HEAD_LINES],
 }
 
@@ -92,9 +92,16 @@ struct Head {
 const BEFORE: usize = 2;
 const HEAD_LINES: usize = BEFORE + FIELDS.len();
 
+#[derive(Debug)]
+struct Address {
+    url: Rc<Url>,
+    /// As a browser's `Origin` has it.
+    origin: String,
+}
+
 thread_local! {
     /// The last address: most calls are to the same few.
-    static LAST: RefCell<Option<Rc<Url>>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<Rc<Address>>> = const { RefCell::new(None) };
 }
 
 impl Head {
@@ -107,8 +114,8 @@ impl Head {
             start = end.saturating_add(1);
         }
         let address = lines.get(1).and_then(|(start, end)| text.get(*start..*end));
-        let url = parsed(address.unwrap_or_default())?;
-        Ok(Self { url, lines, text })
+        let address = parsed(address.unwrap_or_default())?;
+        Ok(Self { address, lines, text })
     }
 
     fn line(&self, at: usize) -> &str {
@@ -122,10 +129,14 @@ impl Head {
     }
 }
 
-fn parsed(address: &str) -> worker::Result<Rc<Url>> {
+fn parsed(text: &str) -> worker::Result<Rc<Address>> {
     LAST.with_borrow_mut(|last| match last {
-        Some(url) if url.as_str() == address => Ok(Rc::clone(url)),
-        _ => Ok(Rc::clone(last.insert(Rc::new(Url::parse(address)?)))),
+        Some(address) if address.url.as_str() == text => Ok(Rc::clone(address)),
+        _ => {
+            let url = Rc::new(Url::parse(text)?);
+            let origin = url.origin().ascii_serialization();
+            Ok(Rc::clone(last.insert(Rc::new(Address { url, origin }))))
+        }
     })
 }
 
@@ -343,6 +354,10 @@ pub async fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Fault>
     let too_large = || {
         Fault::new(413, "body_too_large", format!("a body has at most {max_bytes} bytes here"), "")
     };
+    // None of those that were read is encoded.
+    if let Some(bytes) = request.body.take() {
+        return if bytes.len() > max_bytes { Err(too_large()) } else { Ok(bytes) };
+    }
     let gzip = match header(request, "content-encoding").as_deref() {
         None | Some("" | "identity") => false,
         Some("gzip") => true,
@@ -351,9 +366,6 @@ pub async fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Fault>
             return Err(Fault::new(415, "unsupported_encoding", message, "content-encoding"));
         }
     };
-    if !gzip && let Some(bytes) = request.body.take() {
-        return if bytes.len() > max_bytes { Err(too_large()) } else { Ok(bytes) };
-    }
     let said = header(request, "content-length").and_then(|length| length.parse::<usize>().ok());
     if said.is_some_and(|length| length > max_bytes) {
         return Err(too_large());
@@ -421,12 +433,14 @@ fn gunzipped(raw: web_sys::ReadableStream) -> Result<web_sys::ReadableStream, Fa
 pub fn media_type(request: &Request, wanted: &[&str]) -> Result<(), Fault> {
     let given = header(request, "content-type").unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let charset = parts.all(|part| match part.to_ascii_lowercase().split_once('=') {
-        Some(("charset", value)) => value.trim_matches('"') == "utf-8",
+    let kind = parts.next().unwrap_or_default();
+    let charset = parts.all(|part| match part.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
         _ => true,
     });
-    if charset && wanted.contains(&kind.as_str()) {
+    if charset && wanted.iter().any(|wanted| kind.eq_ignore_ascii_case(wanted)) {
         return Ok(());
     }
     Err(Fault::new(
@@ -459,15 +473,14 @@ pub fn call_at_once<T: DeserializeOwned>(request: &Request, max_bytes: usize) ->
 
 /// The call behind bounded bytes. Errors: as [`call`].
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    if core::str::from_utf8(bytes).is_err() {
-        return Err(Fault::new(400, "not_utf8", "the body is no UTF-8 text", ""));
-    }
+    let text = core::str::from_utf8(bytes)
+        .map_err(|_| Fault::new(400, "not_utf8", "the body is no UTF-8 text", ""))?;
     json::check_depth(bytes)?;
     // The parser would take a list for a struct, field by field.
     if bytes.trim_ascii_start().first().is_some_and(|first| b"[\"0123456789-tfn".contains(first)) {
         return Err(Fault::new(400, "bad_field", "the body is a JSON object", ""));
     }
-    serde_json::from_slice(bytes).map_err(|error| mistake(&error))
+    serde_json::from_str(text).map_err(|error| mistake(&error))
 }
 
 /// What is wrong with a JSON text, without a word of the text itself but names of fields.
@@ -488,16 +501,16 @@ fn mistake(error: &serde_json::Error) -> Fault {
 }
 
 /// Whether the browser says that the request comes from a page of this very site.
-pub fn is_same_origin(request: &Request, url: &Url) -> bool {
+pub fn is_same_origin(request: &Request) -> bool {
     if let Some(origin) = header(request, "origin") {
-        return origin == url.origin().ascii_serialization();
+        return origin == request.head.address.origin;
     }
     header(request, "sec-fetch-site").is_some_and(|site| site == "same-origin")
 }
 
 /// Insists on it, for routes that change a visitor's state. Errors: `foreign_origin`.
-pub fn same_origin(request: &Request, url: &Url) -> Result<(), Fault> {
-    if is_same_origin(request, url) {
+pub fn same_origin(request: &Request) -> Result<(), Fault> {
+    if is_same_origin(request) {
         return Ok(());
     }
     Err(foreign())
@@ -545,7 +558,8 @@ mod tests {
     fn a_head_tells_its_address_and_its_fields_apart() {
         let fields = [("cookie", ""), ("origin", "https://shop.example"), ("sec-gpc", "=y")];
         let head = Head::parse(text(&fields)).unwrap();
-        assert_eq!(head.url.as_str(), "https://shop.example/a?b=c:d");
+        assert_eq!(head.address.url.as_str(), "https://shop.example/a?b=c:d");
+        assert_eq!(head.address.origin, "https://shop.example");
         assert_eq!(head.line(0), "POST");
         for (at, name) in FIELDS.iter().enumerate() {
             let sent = fields.iter().find(|(field, _)| field == name).map(|(_, value)| *value);
@@ -558,9 +572,10 @@ mod tests {
     fn the_same_address_is_read_once_and_another_is_not_taken_for_it() {
         let one = Head::parse(text(&[])).unwrap();
         let same = Head::parse(text(&[])).unwrap();
-        assert!(Rc::ptr_eq(&one.url, &same.url));
-        let other = Head::parse(text(&[]).replace("a?b", "a?c")).unwrap();
-        assert_eq!(other.url.as_str(), "https://shop.example/a?c=c:d");
+        assert!(Rc::ptr_eq(&one.address, &same.address));
+        let other = Head::parse(text(&[]).replace("example/a", "example:81/a")).unwrap();
+        assert_eq!(other.address.url.as_str(), "https://shop.example:81/a?b=c:d");
+        assert_eq!(other.address.origin, "https://shop.example:81");
     }
 
     #[test]

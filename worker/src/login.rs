@@ -35,7 +35,7 @@ struct Proved {
 
 /// `POST /v1/login`.
 pub async fn login(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
-    http::same_origin(request, &visit.url)?;
+    http::same_origin(request)?;
     let asked: LoginAsked = http::call(request, limits::CALL_BYTES).await?;
     let mut settings = visit.workspace.identity.clone();
     settings.login_keys.extend(visit.settings.login_keys.iter().cloned());
@@ -147,7 +147,7 @@ fn gone(visit: &mut Visit) -> Result<Answer, Fault> {
 
 /// `POST /v1/logout`.
 pub async fn logout(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
-    http::same_origin(request, &visit.url)?;
+    http::same_origin(request)?;
     let _: LogoutAsked = http::call(request, limits::CALL_BYTES).await?;
     if let (Some(device), Some(person)) = (visit.cookie.device, visit.cookie.person.clone()) {
         leave(&mut visit, device, &person).await?;

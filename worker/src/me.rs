@@ -57,14 +57,14 @@ impl Seen {
 
 /// `GET /v1/me`.
 pub async fn read(mut visit: Visit, request: &Request) -> Result<Answer, Fault> {
-    not_foreign(request, &visit)?;
+    not_foreign(request)?;
     let seen = look(&mut visit, request).await?;
     Ok(Answer::json(&told(&visit, &seen))?.with_cookie(visit.cookie_line()))
 }
 
 /// `GET /v1/me/export`: the same as a file, with every row where the person has proved who it is.
 pub async fn export(mut visit: Visit, request: &Request) -> Result<Answer, Fault> {
-    not_foreign(request, &visit)?;
+    not_foreign(request)?;
     let seen = look(&mut visit, request).await?;
     let mut value = told(&visit, &seen);
     if let Some(fields) = value.as_object_mut() {
@@ -88,7 +88,7 @@ pub async fn export(mut visit: Visit, request: &Request) -> Result<Answer, Fault
 /// `POST /v1/me/erase`. Who has proved who they are erases the person, here and at the central
 /// store; any other device only itself.
 pub async fn erase(mut visit: Visit, request: &mut Request) -> Result<Answer, Fault> {
-    http::same_origin(request, &visit.url)?;
+    http::same_origin(request)?;
     let _: EraseAsked = http::call(request, limits::CALL_BYTES).await?;
     let explained = explain(&mut visit, request).await?;
     let authenticated = explained.profile.assurance == Assurance::Authenticated;
@@ -115,10 +115,10 @@ pub async fn erase(mut visit: Visit, request: &mut Request) -> Result<Answer, Fa
 }
 
 /// A page of another site cannot read the answer; that it may not even ask is the second lock.
-fn not_foreign(request: &Request, visit: &Visit) -> Result<(), Fault> {
+fn not_foreign(request: &Request) -> Result<(), Fault> {
     let said = header(request, "origin").is_some()
         || header(request, "sec-fetch-site").is_some_and(|site| site != "none");
-    if said { http::same_origin(request, &visit.url) } else { Ok(()) }
+    if said { http::same_origin(request) } else { Ok(()) }
 }
 
 async fn explain(visit: &mut Visit, request: &Request) -> Result<Explained, Fault> {

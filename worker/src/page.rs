@@ -211,7 +211,7 @@ async fn prepare(
     now: Timestamp,
 ) -> Result<Prepared, Fault> {
     let workspace = published::current(&env, &settings.tenant, now).await?;
-    let mut visit = Visit::of(request, env, settings, workspace, now)?;
+    let mut visit = Visit::of(request, env, settings, workspace, now);
     let fields = visit.fields(request);
     let input = |speaker| Input::Decide {
         speaker,

@@ -119,7 +119,7 @@ pub fn at_once(request: &Request, env: &Env) -> Option<String> {
     let opened = visitor::opened(request, &settings, now)?;
     let name = opened.name.clone().filter(|name| leases::holds(name, now))?;
     let workspace = published::fresh(now)?;
-    let visit = Visit::of(request, env.clone(), settings, workspace, now).ok()?;
+    let visit = Visit::by(request, Some(opened), env.clone(), settings, workspace, now);
     deciding::at_once(visit, name, request)
 }
 
@@ -199,7 +199,7 @@ async fn own(
         _ => {}
     }
     let workspace = published::current(&env, &settings.tenant, now).await?;
-    let visit = Visit::of(request, env, settings, workspace, now)?;
+    let visit = Visit::of(request, env, settings, workspace, now);
     match route {
         Route::Events(kind) => segment::events(visit, request, kind).await,
         Route::Decide => deciding::decide(visit, request).await,

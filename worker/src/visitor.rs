@@ -38,7 +38,7 @@ pub struct Visit {
     pub url: Rc<Url>,
     pub signals: Signals,
     /// The cookie as it came; what it should become is [`Visit::cookie_line`].
-    pub came: Option<Cookie>,
+    came: Option<Rc<Opened>>,
     pub cookie: Cookie,
     /// A cookie came that does not open.
     pub forged: bool,
@@ -58,25 +58,38 @@ impl Visit {
         settings: Rc<Settings>,
         workspace: Rc<Workspace>,
         now: Timestamp,
-    ) -> Result<Self, Fault> {
+    ) -> Self {
+        let came = opened(request, &settings, now);
+        Self::by(request, came, env, settings, workspace, now)
+    }
+
+    /// The same of a request whose cookie was looked at.
+    pub fn by(
+        request: &Request,
+        came: Option<Rc<Opened>>,
+        env: Env,
+        settings: Rc<Settings>,
+        workspace: Rc<Workspace>,
+        now: Timestamp,
+    ) -> Self {
         let url = Rc::clone(request.url());
         let signals = signals(request, &settings);
         let cookies = header(request, "cookie").unwrap_or_default();
-        let sealed = cookie::find(&cookies);
-        let came = opened(request, &settings, now).map(|opened| opened.cookie.clone());
         let forced = preview::forced(request, &settings, &workspace, now);
+        let is_preview = forced.is_some();
         let around = Circumstances {
             spent: published::spent(&workspace, now),
             shown: Vec::new(),
-            forced: forced.clone().unwrap_or_default(),
+            forced: forced.unwrap_or_default(),
         };
         let control = header(request, "cache-control").unwrap_or_default();
-        Ok(Self {
+        let sealed = || cookie::find(&cookies).is_some_and(|text| !text.is_empty());
+        Self {
             around,
             takes_copies: !control.contains("no-cache"),
-            is_preview: forced.is_some(),
-            forged: sealed.is_some_and(|text| !text.is_empty()) && came.is_none(),
-            cookie: came.clone().unwrap_or_default(),
+            is_preview,
+            forged: came.is_none() && sealed(),
+            cookie: came.as_ref().map(|came| came.cookie.clone()).unwrap_or_default(),
             env,
             settings,
             workspace,
@@ -84,7 +97,7 @@ impl Visit {
             url,
             signals,
             came,
-        })
+        }
     }
 
     /// The `Set-Cookie` line that the answer needs, if any.
@@ -93,7 +106,8 @@ impl Visit {
         if self.cookie == empty {
             return (self.came.is_some() || self.forged).then(cookie::expiry);
         }
-        if self.came.as_ref() == Some(&self.cookie) && !self.cookie.is_old(self.now) {
+        let came = self.came.as_ref().map(|came| &came.cookie);
+        if came == Some(&self.cookie) && !self.cookie.is_old(self.now) {
             return None;
         }
         self.settings.cookies.seal_cookie(&self.cookie, self.now).map(|value| cookie::line(&value))

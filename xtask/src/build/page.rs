@@ -17,9 +17,11 @@ const PROFILE: &str = "wasm";
 const NAME_DIGITS: usize = 16;
 
 /// Found by trying which compress best: structured anew, made small twice, and functions that are
-/// called often under short numbers. The first says that nothing lies below address 1,024, where
-/// only the far end of the stack is, so that small offsets go into the accesses themselves.
-const PASSES: [&str; 14] = [
+/// called often under short numbers. The first leaves functions that are called once where they are;
+/// the second says that nothing lies below address 1,024, where only the far end of the stack is, so
+/// that small offsets go into the accesses themselves.
+const PASSES: [&str; 15] = [
+    "--one-caller-inline-max-function-size=0",
     "--low-memory-unused",
     "--flatten",
     "--rereloop",
@@ -38,13 +40,15 @@ const PASSES: [&str; 14] = [
 
 /// What the compiler leaves out, since it takes more code than it saves: loops rewritten for
 /// addresses that count up, values computed early on one way to save them on another, and memory
-/// kept in variables for the length of a loop. The last shares even a single instruction at the
-/// ends of blocks.
-const FLAGS: [&str; 4] = [
+/// kept in variables for the length of a loop. It inlines a little more than it would for size,
+/// which leaves less to pass around; and with half of the usual stack, addresses of what lies behind
+/// it take a byte less each. Conditions nest no deeper than 180 KB of it.
+const FLAGS: [&str; 5] = [
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-enable-pre=false",
     "-Cllvm-args=-disable-licm-promotion",
-    "-Cllvm-args=-tail-merge-size=1",
+    "-Cllvm-args=-inline-threshold=10",
+    "-Clink-arg=-zstack-size=524288",
 ];
 
 /// What `js/src/core.ts` calls. The bindings export two globals more, for exceptions that a page

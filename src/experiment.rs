@@ -23,9 +23,10 @@ const NOTHING: u32 = 0x811c_9dc5;
 /// The hash of a number's decimal digits, without the formatting machinery and without a branch
 /// that depends on the number.
 fn fnv1a_digits(number: u32) -> u32 {
-    // The number over a hundred million, as a fixed-point number with 57 bits behind the point: what
-    // stands before it are its two highest digits, and those behind follow by taking it a hundredfold.
-    // Rounded up it is too large by less than a hundred-millionth, so that every digit is right.
+    // The number over a hundred million, as a fixed-point number with 57 bits behind the point:
+    // what stands before it are its two highest digits, and those behind follow by taking it a
+    // hundredfold. Rounded up it is too large by less than a hundred-millionth, so that every digit
+    // is right.
     const HUNDRED_MILLIONTH: u64 = (1 << 57) / 100_000_000 + 1;
     let mut rest = u64::from(number) * HUNDRED_MILLIONTH;
     let mut hash = NOTHING;

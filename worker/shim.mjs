@@ -78,7 +78,7 @@ const OURS = "/_selvedge/";
 
 /** The fields that Rust reads of every request. */
 const names = rust.fieldNames();
-/** What goes with an answer that Rust gives as nothing but a text; lists would be read each time. */
+/** What goes with an answer that Rust gives as nothing but a text; lists would be read anew. */
 const plain = { headers: new Headers(rust.plainAnswer()) };
 
 /**

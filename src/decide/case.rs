@@ -132,8 +132,9 @@ impl<'a> Case<'a, '_, '_> {
         chosen
     }
 
-    /// Whether an offer that passed every step, and was outranked in the placement before, is again:
-    /// nothing that the page shows since then shuts it out, and no other offer puts it there.
+    /// Whether an offer that passed every step, and was outranked in the placement before, is so
+    /// again: nothing that the page shows since then shuts it out, and no other offer puts it
+    /// there.
     fn loses_again(&self, placement: &Placement, place: usize, winner: Chosen) -> bool {
         let at = placement.offers.get(place).copied().unwrap_or(u32::MAX);
         let one = offer(self.workspace, at).filter(|_| at != winner.offer);

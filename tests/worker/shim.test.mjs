@@ -154,7 +154,7 @@ test("a call in flight during another's panic fails instead of hanging", async (
   assert.equal((await slow).status, 500);
 });
 
-test("a text that Rust gives, at once or later, is the answer, with the headers it said", async () => {
+test("a text that Rust gives, at once or later, is the answer, with its headers", async () => {
   for (const path of ["any", "later"]) {
     const url = `http://edge.example/_selvedge/v1/${path}?a=b`;
     const answer = await miniflare.dispatchFetch(url, { headers: { cookie: "=x" } });

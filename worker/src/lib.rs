@@ -42,8 +42,8 @@ use worker::{Env, web_sys};
 use crate::http::Request;
 
 /// Answers a request, of which `shim.mjs` brings the head and, where it was worth it, the body: a
-/// text where [`plain_answer`]'s headers are all that it has, else a response, and the promise of one
-/// of them where something has to be waited for.
+/// text where [`plain_answer`]'s headers are all that it has, else a response, and the promise of
+/// one of them where something has to be waited for.
 // The runtime's hook for panics stays: it is what tells the shim to take a fresh instance. Callers
 // see its message never, since whatever breaks an instance is answered by the runtime itself.
 #[wasm_bindgen]

@@ -150,8 +150,8 @@ pub fn hold(profile: usize, len: usize) -> bool {
 
 /// Decides every placement, in order, no offer twice unless it repeats. Two numbers for each: the
 /// winner's plus one, its variant's plus one. With `trace` follows where the codes of each
-/// placement's offers end, one after the other and a byte each by rank (the place of its word in the
-/// catalog); last, where they begin in memory. Null where no such profile is held.
+/// placement's offers end, one after the other and a byte each by rank (the place of its word in
+/// the catalog); last, where they begin in memory. Null where no such profile is held.
 #[wasm_bindgen]
 pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
     EVALUATOR.with(|one| {

@@ -437,10 +437,10 @@ impl Pack for Packed {
 /// What stands before a packed list; before a single value stands which kind it is, or a bool.
 pub(crate) const LIST_TAG: u8 = 7;
 /// What stands before the segment of a text, in place of the text. Only facts read it.
-#[cfg(feature = "segments")]
+#[cfg(feature = "server")]
 pub(crate) const SEGMENT_TAG: u8 = 8;
 /// What stands before the segments of a list's texts.
-#[cfg(feature = "segments")]
+#[cfg(feature = "server")]
 pub(crate) const SEGMENTS_TAG: u8 = 9;
 
 impl Pack for Value {

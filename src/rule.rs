@@ -21,7 +21,7 @@ mod number;
 mod operators;
 pub(crate) mod pattern;
 mod plan;
-#[cfg(feature = "segments")]
+#[cfg(feature = "server")]
 mod segments;
 mod truth;
 mod value;

@@ -487,9 +487,17 @@ impl Workspace {
 
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
+        Self::read_plain(bytes).map(|workspace| {
+            let rules = workspace.rules.index();
+            Self { rules, ..workspace }
+        })
+    }
+
+    /// The same without an index, for a host that may be asked too little for one to pay: until it
+    /// calls [`Rules::index`], it decides by [`decide::try_each`](crate::decide::try_each).
+    pub fn read_plain(bytes: &[u8]) -> Option<Self> {
         let (mut workspace, whole) = Self::unpack(bytes);
         workspace.offers.iter_mut().for_each(Offer::open);
-        workspace.rules = core::mem::take(&mut workspace.rules).index();
         Some(ManuallyDrop::into_inner(workspace)).filter(|_| whole)
     }
 

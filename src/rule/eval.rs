@@ -212,6 +212,7 @@ impl<'r, 's> Run<'r, 's> {
         value.ok_or(Fail::Error(Code::BadImage))
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn over_args(&mut self, op: Op, args: &[u32], locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
         match (op, args) {
             (Op::If, [test, yes, no]) => match self.eval(*test, locals)? {
@@ -238,6 +239,7 @@ impl<'r, 's> Run<'r, 's> {
     }
 
     /// The loops over a list.
+    #[cfg_attr(feature = "server", inline(never))]
     fn each(&mut self, op: Op, a: u32, b: u32, outer: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
         let list = self.eval(a, outer)?;
         let len = list.len().ok_or(Code::NoOverload)?;
@@ -267,6 +269,7 @@ impl<'r, 's> Run<'r, 's> {
         }
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn matches(&mut self, text: Val<'r>, pattern: u32) -> Result<bool, Fail> {
         let Val::Text(text) = text else { return Err(Code::NoOverload.into()) };
         let program = self.rules.image.part(Column::StepStarts, pattern, Column::Steps);

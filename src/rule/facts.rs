@@ -12,7 +12,7 @@ use super::value::{Kind, Value};
 use super::version::Version;
 use super::{Rules, Slot};
 use crate::pack::{LIST_TAG, Reader};
-#[cfg(feature = "segments")]
+#[cfg(feature = "server")]
 use crate::pack::{SEGMENT_TAG, SEGMENTS_TAG};
 
 /// The segment of a missing value.
@@ -72,7 +72,7 @@ impl Facts {
     pub(crate) fn read(&mut self, rules: &Rules, slot: Slot, from: &mut Reader<'_>) {
         let kind = rules.kind(slot);
         let tag = from.byte();
-        #[cfg(feature = "segments")]
+        #[cfg(feature = "server")]
         if matches!(tag, SEGMENT_TAG | SEGMENTS_TAG) {
             return self.read_segments(rules, slot, tag == SEGMENTS_TAG, from);
         }

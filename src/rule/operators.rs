@@ -160,6 +160,7 @@ impl<'r> Made<'r> {
     }
 
     /// An operator that takes two values.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn binary(&mut self, op: Op, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
         Ok(Val::Bool(match op {
             Op::Equal => self.equal(a, b),
@@ -267,6 +268,7 @@ impl<'r> Made<'r> {
     }
 
     /// An operator that takes one value; `b` tells more of what it does.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn unary(&mut self, op: Op, v: Val<'r>, b: u32) -> Result<Val<'r>, Code> {
         let over = Code::Overflow;
         Ok(match (op, v) {

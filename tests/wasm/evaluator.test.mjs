@@ -77,6 +77,23 @@ test("a trace has one reason for each offer, and one winner at most", () => {
   }
 });
 
+test("the first questions, which no index answers, are answered alike", () => {
+  const all = offers(300);
+  const image = compile(workspace(all, profiles(1)[0]));
+  const warm = new Evaluator(wasm, image);
+  const crowd = profiles(60).map(contextOf);
+  const told = (evaluator, context) => {
+    evaluator.hold(1, context);
+    const words = (codes) => [...codes].map((code) => evaluator.codeWord(code));
+    return [evaluator.winners(1, NOW), evaluator.trace(1, NOW).map(words)];
+  };
+  // The second half by the index, which the sixteenth question builds.
+  const late = crowd.map((context) => told(warm, context));
+  for (const [at, context] of crowd.entries()) {
+    assert.deepEqual(told(new Evaluator(wasm, image), context), late[at]);
+  }
+});
+
 test("a purpose that is not listed is denied", () => {
   const all = offers(50);
   const evaluator = new Evaluator(wasm, compile(workspace(all, profiles(1)[0])));

@@ -15,14 +15,23 @@ use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// Profiles that may be held at a time; each takes some kilobytes.
 const PROFILES: usize = 65_536;
+/// As many questions are answered by trying each offer, before it pays to build an index: a process
+/// that starts for one question should not wait for it.
+const FIRST_QUESTIONS: usize = 16;
 /// Bytes of one packed profile.
 const PROFILE_BYTES: usize = 1024 * 1024;
 
 #[derive(Default)]
 struct Evaluator {
     workspace: Option<Workspace>,
+    /// How many questions were asked, up to `FIRST_QUESTIONS`: from then on there is an index.
+    asked: usize,
     profiles: Vec<Resident>,
     work: Work,
     input: Vec<u8>,
@@ -45,8 +54,15 @@ fn with<T: Default>(act: impl FnOnce(&mut Evaluator) -> T) -> T {
 #[wasm_bindgen]
 pub fn load(image: &[u8]) -> bool {
     with(|one| {
-        *one = Evaluator { workspace: Workspace::read(image), ..Evaluator::default() };
-        one.workspace.is_some()
+        let old = std::mem::take(one);
+        match old.workspace {
+            // Nothing to give back, and the code for it need not be compiled.
+            None => std::mem::forget(old),
+            Some(_) => give_back(old),
+        }
+        let Some(workspace) = Workspace::read_plain(image) else { return false };
+        std::mem::forget(one.workspace.replace(workspace));
+        true
     })
 }
 
@@ -158,6 +174,7 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         let Ok(mut one) = one.try_borrow_mut() else { return std::ptr::null() };
         let Evaluator {
             workspace: Some(workspace),
+            asked,
             profiles,
             work,
             taken,
@@ -173,6 +190,13 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         let Some(held) = profiles.get_mut(profile).filter(|held| now < held.expires) else {
             return std::ptr::null();
         };
+        if *asked < FIRST_QUESTIONS {
+            *asked += 1;
+            if *asked == FIRST_QUESTIONS {
+                index(workspace);
+            }
+        }
+        let tries = *asked < FIRST_QUESTIONS;
         held.facts.set_now(&workspace.rules, now.0);
         let view = held.view();
         work.begin();
@@ -181,16 +205,21 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         output.resize(2 * workspace.placements.len(), 0);
         codes.clear();
         for (at, placement) in workspace.placements.iter().enumerate() {
-            let chosen = if trace {
-                let of = &mut *trace_of;
-                let chosen =
-                    decide::choose_and_trace(workspace, &view, now, placement, taken, work, of);
+            let of = &mut *trace_of;
+            let chosen = match (tries, trace) {
+                (true, _) => {
+                    let of = trace.then_some(&mut *of);
+                    decide::try_each(workspace, &view, now, placement, taken, work, of)
+                }
+                (false, true) => {
+                    decide::choose_and_trace(workspace, &view, now, placement, taken, work, of)
+                }
+                (false, false) => decide::choose(workspace, &view, now, placement, taken, work),
+            };
+            if trace {
                 codes.extend_from_slice(of.numbers());
                 output.push(u32::try_from(codes.len()).unwrap_or(u32::MAX));
-                chosen
-            } else {
-                decide::choose(workspace, &view, now, placement, taken, work)
-            };
+            }
             let Some(chosen) = chosen else { continue };
             taken.push(chosen.offer);
             if let Some([offer, variant]) = output.get_mut(2 * at..2 * at + 2) {
@@ -201,6 +230,17 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         output.push(u32::try_from(codes.as_ptr().addr()).unwrap_or(0));
         output.as_ptr()
     })
+}
+
+#[inline(never)]
+fn give_back(old: Evaluator) {
+    drop(old);
+}
+
+/// By itself, since a fresh process compiles each function when it is first called.
+#[inline(never)]
+fn index(workspace: &mut Workspace) {
+    workspace.rules = std::mem::take(&mut workspace.rules).index();
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` holds at the ends of the range")]

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{compile, wasm};
+use super::{compile_with, wasm};
 use crate::error::{Error, Result};
 use crate::{files, paths, step, tools};
 
 const PACKAGE: &str = "selvedge-evaluator";
 const PROFILE: &str = "wasm-evaluator";
+/// A fresh process compiles each function when it is first called: less is copied into others.
+const FLAGS: [&str; 1] = ["-Cllvm-args=-inline-threshold=25"];
+/// The first keeps functions that are called from one place by themselves.
+const PASSES: [&str; 4] =
+    ["--one-caller-inline-max-function-size=200", "-O3", "--strip-debug", "--strip-producers"];
 const SOURCES: [&str; 2] = ["evaluator.ts", "pack.ts"];
 
 pub fn folder() -> PathBuf {
@@ -17,7 +22,7 @@ pub fn folder() -> PathBuf {
 
 pub fn build() -> Result<()> {
     tools::npm_packages()?;
-    compile(PACKAGE, PROFILE)?;
+    compile_with(PACKAGE, PROFILE, &FLAGS)?;
     let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
     let mut source = Vec::new();
@@ -34,8 +39,7 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).omit_default_module_path(true).remove_name_section(true);
         Ok(())
     })?;
-    let passes = ["-O3", "--strip-debug", "--strip-producers"];
-    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &passes)?;
+    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &PASSES)?;
     step::run(
         "bundle the evaluator",
         Command::new(tools::npm_binary("esbuild"))

@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::{Permit, Personalise, Profiling, PurposeSet};
+use crate::experiment::ASSIGNS;
 use crate::ids::{DeviceId, EventKey, hex};
 use crate::limits;
 use crate::offer::{Assurance, Contacts, FieldKind, Offer};
@@ -144,7 +145,7 @@ impl View<'_> {
         if let Ok(at) = known.binary_search_by_key(&index, |(experiment, _)| *experiment) {
             return known.get(at).map(|(_, variant)| *variant);
         }
-        let unit = self.unit.name?;
+        let unit = self.unit.name.filter(|_| ASSIGNS)?;
         let experiment = workspace.experiment(index)?;
         if let Some((other, wanted)) = experiment.prerequisite {
             let depth = depth.checked_sub(1)?;
@@ -401,7 +402,7 @@ pub fn choose(
 ) -> Option<Chosen> {
     let Work { scratch, missed, met, .. } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, missed }.first(placement, scratch, met)
+    Case { workspace, view, now, taken, missed }.first(placement, scratch, Some(met))
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
@@ -422,8 +423,22 @@ pub fn choose_and_trace(
     case.all(*page, placement, scratch, trace)
 }
 
-/// Both without an index, by trying each offer, for pages: the same answers. A page decides a few
-/// times in a visit, and would build an index of all its offers first.
+/// The winner of a placement by itself: nothing is kept for others of the page.
+pub fn choose_alone(
+    workspace: &Workspace,
+    view: &View<'_>,
+    now: Timestamp,
+    placement: &Placement,
+    taken: &[u32],
+    work: &mut Work,
+) -> Option<Chosen> {
+    let Work { scratch, missed, .. } = work;
+    missed.all.clear();
+    Case { workspace, view, now, taken, missed }.first(placement, scratch, None)
+}
+
+/// Both without an index, by trying each offer: the same answers, for pages that explain themselves
+/// and for processes that may be asked too little for an index to pay.
 pub fn try_each(
     workspace: &Workspace,
     view: &View<'_>,

@@ -9,6 +9,10 @@ use alloc::vec::Vec;
 use crate::pack::pack_struct;
 use crate::rule::RuleId;
 
+/// Whether this build assigns at all: a page never learns the name that is hashed, and is told the
+/// variants instead.
+pub(crate) const ASSIGNS: bool = cfg!(any(feature = "keys", feature = "server", test));
+
 /// A part of the unit interval, from inclusive, until exclusive.
 pub type Range = (f64, f64);
 

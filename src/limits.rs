@@ -200,6 +200,10 @@ pub const PATTERN_NUMBERS: usize = 4_000;
 pub const PATTERN_NESTING: usize = 32;
 /// Repetitions that a pattern writes out, as in RE2.
 pub const PATTERN_REPEATS: u32 = 1_000;
+/// As many questions a page or an evaluator answers by trying each offer: one that starts for a
+/// question or two should not wait for an index, which takes some milliseconds for a thousand
+/// offers; to try them takes a fraction of one.
+pub const PLAIN_QUESTIONS: usize = 16;
 /// Rules of one block of an index. A row of a table takes 128 bytes then, and the words that a
 /// decision reads first take one cache line.
 pub const INDEX_BLOCK: usize = 1_024;

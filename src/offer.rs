@@ -277,7 +277,8 @@ impl Offer {
     pub fn reaches(&self, unit: Option<&str>) -> bool {
         let Some(rollout) = &self.rollout else { return true };
         unit.is_some_and(|unit| {
-            experiment::bucket_behind(rollout.begun, unit) <= u32::from(rollout.highest)
+            experiment::ASSIGNS
+                && experiment::bucket_behind(rollout.begun, unit) <= u32::from(rollout.highest)
         })
     }
 

@@ -112,16 +112,18 @@ impl Rules {
     pub(crate) fn from_image(mut image: Image) -> Self {
         plan::write(&mut image);
         let symbols = Symbols::new(&image);
-        Self { image, symbols, groups: Vec::new() }.index()
+        let mut rules = Self { image, symbols, groups: Vec::new() };
+        rules.index();
+        rules
     }
 
-    /// Builds what finds the rules of a group that match without trying each. Where it was not
-    /// called, a search finds nothing: pages do not search.
-    #[must_use]
-    pub fn index(mut self) -> Self {
-        let groups = 0..self.image.count(Column::MemberStarts);
-        self.groups = groups.map(|group| Index::new(&self, group)).collect();
-        self
+    /// Builds what finds the rules of a group that match without trying each. Until it is called, a
+    /// search finds nothing.
+    pub fn index(&mut self) {
+        for group in 0..self.image.count(Column::MemberStarts) {
+            let index = Index::new(self, group);
+            self.groups.push(index);
+        }
     }
 
     /// The bytes of the rules alone.
@@ -134,8 +136,9 @@ impl Rules {
     /// Loads rules; None of bytes that are none.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
-        let rules = Self::unpack(&mut from);
-        from.finish(rules).map(Self::index)
+        let mut rules = Self::unpack(&mut from);
+        rules.index();
+        from.finish(rules)
     }
 
     /// The slot of `profile.tier`, `request.country`, ..., where it was declared.

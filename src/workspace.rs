@@ -487,10 +487,9 @@ impl Workspace {
 
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        Self::read_plain(bytes).map(|workspace| {
-            let rules = workspace.rules.index();
-            Self { rules, ..workspace }
-        })
+        let mut workspace = Self::read_plain(bytes)?;
+        workspace.rules.index();
+        Some(workspace)
     }
 
     /// The same without an index, for a host that may be asked too little for one to pay: until it
@@ -503,8 +502,8 @@ impl Workspace {
 
     /// Loads a page's image into what stays in memory for good, and says whether the bytes were
     /// one: the code that gives a workspace back is no small part of a page's core. Rollouts are
-    /// left as they are, since a page has none, and rules without their index, since a page tries
-    /// each offer: [`Workspace::read`] makes both ready.
+    /// left as they are, since a page has none, and rules without their index:
+    /// [`Workspace::read`] makes both ready.
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
         if u16::unpack(&mut from) != IMAGE_FORMAT {

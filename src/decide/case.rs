@@ -28,25 +28,30 @@ impl<'a> Case<'a, '_, '_> {
         &mut self,
         placement: &Placement,
         scratch: &mut Scratch,
-        met: &mut Met,
+        mut met: Option<&mut Met>,
     ) -> Option<Chosen> {
         let (workspace, facts) = (self.workspace, self.view.facts);
         let mut best = Best::default();
         let group = placement.group;
-        let goes_on = met.group.replace(group) == Some(group);
-        if !goes_on {
-            met.all.clear();
-        }
-        for (place, known) in met.all.iter().map(|one| Known::read(*one)) {
-            let (_, ends) = self.try_one(placement, place, known, &mut best, scratch);
-            if ends {
-                return self.end(&best);
+        let mut goes_on = false;
+        if let Some(met) = &mut met {
+            goes_on = met.group.replace(group) == Some(group);
+            if !goes_on {
+                met.all.clear();
+            }
+            for (place, known) in met.all.iter().map(|one| Known::read(*one)) {
+                let (_, ends) = self.try_one(placement, place, known, &mut best, scratch);
+                if ends {
+                    return self.end(&best);
+                }
             }
         }
         let visit = &mut |place, _, scratch: &mut Scratch| {
             let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best, scratch);
             // One that came too late was not judged: its condition is all that is known.
-            code.unwrap_or(Code::Outranked).keep(place, &mut met.all);
+            if let Some(met) = &mut met {
+                code.unwrap_or(Code::Outranked).keep(place, &mut met.all);
+            }
             if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         workspace.rules.walk(group, facts, scratch, goes_on, false, visit);

@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 
 use selvedge::decide::{self, Code, Trace, Work};
+use selvedge::limits::PLAIN_QUESTIONS;
 use selvedge::rule::Slot;
 use selvedge::slice::Resident;
 use selvedge::time::Timestamp;
@@ -21,16 +22,13 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// Profiles that may be held at a time; each takes some kilobytes.
 const PROFILES: usize = 65_536;
-/// As many questions are answered by trying each offer, before it pays to build an index: a process
-/// that starts for one question should not wait for it.
-const FIRST_QUESTIONS: usize = 16;
 /// Bytes of one packed profile.
 const PROFILE_BYTES: usize = 1024 * 1024;
 
 #[derive(Default)]
 struct Evaluator {
     workspace: Option<Workspace>,
-    /// How many questions were asked, up to `FIRST_QUESTIONS`: from then on there is an index.
+    /// How many questions were asked, up to `PLAIN_QUESTIONS`: from then on there is an index.
     asked: usize,
     profiles: Vec<Resident>,
     work: Work,
@@ -190,13 +188,13 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         let Some(held) = profiles.get_mut(profile).filter(|held| now < held.expires) else {
             return std::ptr::null();
         };
-        if *asked < FIRST_QUESTIONS {
+        if *asked < PLAIN_QUESTIONS {
             *asked += 1;
-            if *asked == FIRST_QUESTIONS {
+            if *asked == PLAIN_QUESTIONS {
                 index(workspace);
             }
         }
-        let tries = *asked < FIRST_QUESTIONS;
+        let tries = *asked < PLAIN_QUESTIONS;
         held.facts.set_now(&workspace.rules, now.0);
         let view = held.view();
         work.begin();
@@ -240,7 +238,7 @@ fn give_back(old: Evaluator) {
 /// By itself, since a fresh process compiles each function when it is first called.
 #[inline(never)]
 fn index(workspace: &mut Workspace) {
-    workspace.rules = std::mem::take(&mut workspace.rules).index();
+    workspace.rules.index();
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` holds at the ends of the range")]

@@ -94,7 +94,7 @@ fn word(kind: FieldKind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    const SHOP: &str = r#"{"format": 1, "languages": ["en", "de"],
+    pub(crate) const SHOP: &str = r#"{"format": 1, "languages": ["en", "de"],
         "traits": {"name": {"type": "string", "public": true}},
         "placements": {"tip": {"where": "page"}},
         "experiments": {"copy": {"variants": ["plain", "warm"]}},
@@ -116,7 +116,7 @@ mod tests {
             "never": {"placements": ["tip"], "when": "profile.name == 'y'",
                 "content": {"en": {"headline": "No"}}}}}"#;
 
-    fn slice(workspace: &Workspace, name: &str) -> Slice {
+    pub(crate) fn slice(workspace: &Workspace, name: &str) -> Slice {
         let slot = workspace.rules.slot("profile.name").unwrap();
         Slice {
             workspace: workspace.version.clone(),

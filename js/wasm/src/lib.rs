@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 
 use selvedge::decide::{self, Trace, Work};
+use selvedge::limits::PLAIN_QUESTIONS;
 use selvedge::slice::{Resident, STALE};
 use selvedge::time::Timestamp;
 use selvedge::workspace::{Where, Workspace};
@@ -57,6 +58,8 @@ struct Page {
     slice: Resident,
     holds_slice: bool,
     work: Work,
+    /// How many questions were asked, up to `PLAIN_QUESTIONS`: from then on there is an index.
+    asked: usize,
 }
 
 static HOST: Mutex<ManuallyDrop<Host>> =
@@ -87,7 +90,8 @@ pub fn load() -> bool {
         host.page = whole.then(|| {
             let slice = Resident::new(&workspace);
             let work = Work::default();
-            ManuallyDrop::new(Box::new(Page { workspace, slice, holds_slice: false, work }))
+            let page = Page { workspace, slice, holds_slice: false, work, asked: 0 };
+            ManuallyDrop::new(Box::new(page))
         });
         Some(whole)
     })
@@ -128,7 +132,13 @@ fn answer(
     trace: bool,
     out: &mut Vec<u8>,
 ) -> Option<()> {
-    let Page { workspace, slice, holds_slice, work } = page;
+    let Page { workspace, slice, holds_slice, work, asked: count } = page;
+    if *count < PLAIN_QUESTIONS {
+        *count += 1;
+        if *count == PLAIN_QUESTIONS {
+            workspace.rules.index();
+        }
+    }
     let placement = workspace.placement(asked.next())?;
     if !*holds_slice || placement.at != Where::Page {
         return None;
@@ -151,8 +161,12 @@ fn answer(
     if now >= slice.expires {
         otherwise = STALE;
     } else {
-        let codes = trace.then_some(&mut codes);
-        chosen = decide::try_each(workspace, view, now, placement, &taken, work, codes);
+        chosen = if trace || *count < PLAIN_QUESTIONS {
+            let codes = trace.then_some(&mut codes);
+            decide::try_each(workspace, view, now, placement, &taken, work, codes)
+        } else {
+            decide::choose_alone(workspace, view, now, placement, &taken, work)
+        };
         exposed = decide::exposed(workspace, view, chosen, work);
     }
     let language = asked.value("language");
@@ -208,6 +222,9 @@ fn milliseconds(time: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::answer::tests::{SHOP, slice as shown_to};
     use super::*;
 
     #[test]
@@ -218,6 +235,33 @@ mod tests {
         assert_eq!(parts.value("host"), "");
         for part in ["path", "/x", "query", "", "é", "", ""] {
             assert_eq!(parts.next(), part);
+        }
+    }
+
+    #[test]
+    fn the_index_changes_no_answer() {
+        for name in ["Ada", ""] {
+            let workspace = ManuallyDrop::new(selvedge::compile::workspace(SHOP).unwrap());
+            let bytes = workspace.for_page().to_bytes().unwrap();
+            let (workspace, whole) = Workspace::unpack(&bytes);
+            assert!(whole);
+            let mut slice = Resident::new(&workspace);
+            assert!(slice.read(&workspace, &shown_to(&workspace, name).to_bytes()));
+            let work = Work::default();
+            let mut page = Page { workspace, slice, holds_slice: true, work, asked: 0 };
+            let mut ask = |trace| {
+                let mut out = Vec::new();
+                let asked = Parts("tip\0\0language\0de\0");
+                answer(&mut page, asked, Timestamp(5), trace, &mut out).unwrap();
+                out
+            };
+            let (plain, explained) = (ask(false), ask(true));
+            assert_ne!(plain, explained);
+            for _ in 0..PLAIN_QUESTIONS {
+                assert_eq!(ask(false), plain);
+                assert_eq!(ask(true), explained);
+            }
+            assert_eq!(page.asked, PLAIN_QUESTIONS);
         }
     }
 

@@ -43,11 +43,12 @@ const PASSES: [&str; 15] = [
 /// kept in variables for the length of a loop. It inlines a little more than it would for size,
 /// which leaves less to pass around; and with half of the usual stack, addresses of what lies behind
 /// it take a byte less each. Conditions nest no deeper than 180 KB of it.
-const FLAGS: [&str; 5] = [
+const FLAGS: [&str; 6] = [
     "-Cllvm-args=-disable-lsr",
     "-Cllvm-args=-enable-pre=false",
     "-Cllvm-args=-disable-licm-promotion",
     "-Cllvm-args=-inline-threshold=10",
+    "-Cllvm-args=-inline-instr-cost=2",
     "-Clink-arg=-zstack-size=524288",
 ];
 

@@ -119,7 +119,7 @@ export class Evaluator {
     const count = this.placements.length;
     const ends = this.#choose(profile, now, true) + 2 * count;
     const begin = this.#words[ends + count] ?? 0;
-    const length = this.#words[ends + count - 1] ?? 0;
+    const length = count === 0 ? 0 : (this.#words[ends + count - 1] ?? 0);
     // To make room for each by itself costs more than to fill it.
     const codes = new Uint8Array(this.#memory.buffer, begin, length).slice();
     const all: Uint8Array[] = [];

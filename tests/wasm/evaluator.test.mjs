@@ -223,6 +223,16 @@ test("more texts than are remembered decide alike, and lists with what is no tex
   }
 });
 
+test("a workspace without placements decides nothing and explains nothing", () => {
+  const source = { format: 1, languages: ["en"], traits: { city: { type: "string" } } };
+  const evaluator = new Evaluator(wasm, compile(source));
+  const context = { unit: "u", traits: { city: "x" }, purposes: PURPOSES };
+  for (let at = 0; at < 40; at++) {
+    assert.deepEqual(evaluator.decide(context, NOW), []);
+    assert.deepEqual(evaluator.trace(0, NOW), []);
+  }
+});
+
 test("what is no image, no profile or not held is said", () => {
   const image = compile(workspace(offers(10), profiles(1)[0]));
   assert.throws(() => new Evaluator(wasm, image.subarray(0, 100)), /no workspace image/);

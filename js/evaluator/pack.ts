@@ -144,8 +144,8 @@ export class Packer {
         at = this.#briefList(segments, slot.number, value, at);
         bytes = this.bytes;
       } else if (typeof value === "string") {
-        bytes = this.#room(at + VALUE_BYTES + 3 * value.length);
-        at = putText(bytes, value, at);
+        at = this.#text(value, at);
+        bytes = this.bytes;
       } else if (typeof value === "object" && !(value instanceof Date)) {
         at = this.#list(value, at);
         bytes = this.bytes;
@@ -181,25 +181,28 @@ export class Packer {
   }
 
   #list(list: readonly (boolean | number | string)[], start: number): number {
-    let bytes: Uint8Array = this.bytes;
-    bytes[start] = LIST;
-    let at = putNumber(bytes, list.length, start + 1);
+    this.bytes[start] = LIST;
+    let at = putNumber(this.bytes, list.length, start + 1);
     for (const entry of list) {
       if (typeof entry === "string") {
-        bytes = this.#room(at + VALUE_BYTES + 3 * entry.length);
-        at = putText(bytes, entry, at);
+        at = this.#text(entry, at);
       } else {
-        bytes = this.#room(at + VALUE_BYTES);
-        at = putScalar(bytes, entry, false, at);
+        at = putScalar(this.#room(at + VALUE_BYTES), entry, false, at);
       }
     }
     return at;
   }
 
+  #text(text: string, at: number): number {
+    const bytes = this.#room(at + VALUE_BYTES + 3 * text.length);
+    bytes[at] = TEXT;
+    return putChars(bytes, text, at + 1);
+  }
+
   /** A text as its segment, where that is known. */
   #brief(segments: Map<string, number>, slot: number, text: string, at: number): number {
     const segment = segments.get(text) ?? this.#segment(segments, slot, text, at);
-    if (segment === 0) return putText(this.#room(at + VALUE_BYTES + 3 * text.length), text, at);
+    if (segment === 0) return this.#text(text, at);
     const bytes = this.bytes;
     bytes[at] = SEGMENT;
     return putNumber(bytes, segment, at + 1);
@@ -269,11 +272,6 @@ function putScalar(
   bytes[at] = DOUBLE;
   new DataView(bytes.buffer, bytes.byteOffset).setFloat64(at + 1, number, true);
   return at + 9;
-}
-
-function putText(bytes: Uint8Array, text: string, at: number): number {
-  bytes[at] = TEXT;
-  return putChars(bytes, text, at + 1);
 }
 
 /** A text after its length. */

@@ -59,6 +59,7 @@ pub fn load(image: &[u8]) -> bool {
             Some(_) => give_back(old),
         }
         let Some(workspace) = Workspace::read_plain(image) else { return false };
+        // There was none, as above.
         std::mem::forget(one.workspace.replace(workspace));
         true
     })

@@ -188,6 +188,35 @@ test("texts and lists of any length that a profile may have cross", () => {
   }
 });
 
+test("what follows a text that fills the input has room", () => {
+  const numbers = Array.from({ length: 40 }, (_, at) => `n${at}`);
+  const compiled = compile({
+    format: 1,
+    languages: ["en"],
+    traits: {
+      a: { type: "string" },
+      ...Object.fromEntries(numbers.map((name) => [name, { type: "int" }])),
+    },
+    placements: { tip: { where: "page" } },
+    offers: {
+      all: {
+        placements: ["tip"],
+        when: ["profile.a.endsWith('!')", ...numbers.map((name) => `profile.${name} > 5`)].join(
+          " && ",
+        ),
+        content: { en: { headline: "Hello" } },
+      },
+    },
+  });
+  const values = Object.fromEntries(numbers.map((name) => [name, 2 ** 50]));
+  for (let length = 5_350; length < 5_460; length++) {
+    const evaluator = new Evaluator(wasm, compiled);
+    const traits = { a: `${"❤".repeat(length)}!`, ...values };
+    const said = evaluator.decide({ unit: "u", traits, purposes: PURPOSES }, NOW);
+    assert.equal(said[0].offer, "all", `${length} characters`);
+  }
+});
+
 test("more texts than are remembered decide alike, and lists with what is no text", () => {
   const evaluator = new Evaluator(
     wasm,

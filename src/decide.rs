@@ -392,6 +392,7 @@ pub struct Chosen {
 /// Who wins a placement. `taken` are offers, by index, that the page shows already; placements of
 /// one page are asked for with one view and one `now`, so that what the first found out serves the
 /// next. Nothing is allocated once `work` has seen a page. [`Work::begin`] goes before.
+#[cfg_attr(feature = "server", inline(never))]
 pub fn choose(
     workspace: &Workspace,
     view: &View<'_>,
@@ -406,6 +407,7 @@ pub fn choose(
 }
 
 /// The same, and why each offer of the placement, by rank, won or lost.
+#[cfg_attr(feature = "server", inline(never))]
 pub fn choose_and_trace(
     workspace: &Workspace,
     view: &View<'_>,

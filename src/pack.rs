@@ -310,6 +310,7 @@ impl<T: Pack> Pack for Vec<T> {
             value.pack(out);
         }
     }
+    #[cfg_attr(feature = "server", inline(never))]
     fn unpack(from: &mut Reader<'_>) -> Self {
         (0..from.len()).map(|_| T::unpack(from)).collect()
     }
@@ -349,6 +350,7 @@ macro_rules! pack_struct {
             fn pack(&self, out: &mut Vec<u8>) {
                 $(self.$field.pack(out);)*
             }
+            #[cfg_attr(feature = "server", inline(never))]
             fn unpack(from: &mut $crate::pack::Reader<'_>) -> Self {
                 Self { $($field: $crate::pack::Pack::unpack(from)),* }
             }

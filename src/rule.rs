@@ -425,6 +425,7 @@ impl Pack for Rules {
     }
 
     /// Without its index: see [`Rules::index`].
+    #[cfg_attr(feature = "server", inline(never))]
     fn unpack(from: &mut Reader<'_>) -> Self {
         let image = Image::unpack(from);
         Self { symbols: Symbols::new(&image), image, groups: Vec::new() }

@@ -212,6 +212,7 @@ impl Resident {
         read
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn read_values(&mut self, workspace: &Workspace, from: &mut Reader<'_>) {
         let rules = &workspace.rules;
         let mut next = 0;

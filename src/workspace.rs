@@ -497,13 +497,22 @@ impl Workspace {
     pub fn read_plain(bytes: &[u8]) -> Option<Self> {
         let (mut workspace, whole) = Self::unpack(bytes);
         workspace.offers.iter_mut().for_each(Offer::open);
-        Some(ManuallyDrop::into_inner(workspace)).filter(|_| whole)
+        let workspace = ManuallyDrop::into_inner(workspace);
+        if whole { Some(workspace) } else { workspace.refuse() }
+    }
+
+    /// By itself, since the code that gives a workspace back is long, and seldom called.
+    #[cold]
+    #[inline(never)]
+    fn refuse(self) -> Option<Self> {
+        None
     }
 
     /// Loads a page's image into what stays in memory for good, and says whether the bytes were
     /// one: the code that gives a workspace back is no small part of a page's core. Rollouts are
     /// left as they are, since a page has none, and rules without their index:
     /// [`Workspace::read`] makes both ready.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
         if u16::unpack(&mut from) != IMAGE_FORMAT {

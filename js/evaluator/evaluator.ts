@@ -19,6 +19,9 @@ export interface Decision {
 
 /** The type of a slot that holds a time, by its number in an image. */
 const TIMESTAMP_KIND = 4;
+/** What stands before the names of traits and of a request's fields in the paths of slots. */
+const TRAIT = "profile.";
+const FIELD = "request.";
 /** The number under which `decide` holds what it decides on. */
 const TRANSIENT = 0;
 const FIRST_INPUT_BYTES = 16 * 1024;
@@ -53,15 +56,23 @@ export class Evaluator {
     const parts = glue.catalog().split("\0");
     let place = 0;
     const next = () => parts[place++] ?? "";
-    const list = <T>(read: (at: number) => T): T[] =>
-      Array.from({ length: Number(next()) }, (_, at) => read(at));
+    const list = () => {
+      const count = Number(next());
+      place += count;
+      return parts.slice(place - count, place);
+    };
     this.version = next();
-    const slots = list((number) => slotOf(number, next(), Number(next())));
-    this.placements = list(next);
-    this.#variants = list(() => list(next));
-    this.#codes = list(next);
-    const named = slots.filter((slot) => slot.name !== "");
-    this.#packer = new Packer(this.version, named, (bytes) => this.#room(bytes));
+    const slots: Slot[] = [];
+    for (let number = 0, count = Number(next()); number < count; number++) {
+      const slot = slotOf(number, next(), Number(next()));
+      if (slot !== null) slots.push(slot);
+    }
+    this.placements = list();
+    const variants: string[][] = [];
+    for (let count = Number(next()); count > 0; count--) variants.push(list());
+    this.#variants = variants;
+    this.#codes = list();
+    this.#packer = new Packer(this.version, slots, (bytes) => this.#room(bytes));
     this.#room(FIRST_INPUT_BYTES);
   }
 
@@ -187,13 +198,11 @@ export class Evaluator {
   }
 }
 
-/** Where conditions read `profile.NAME`, `profile['NAME']` or `request.NAME`. */
-function slotOf(number: number, path: string, kind: number): Slot {
-  const [, owner, plain] = /^(profile|request)\.(.*)$/s.exec(path) ?? [];
-  return {
-    number,
-    name: plain ?? "",
-    isTrait: owner === "profile",
-    isTime: kind === TIMESTAMP_KIND,
-  };
+/** The slot that conditions read as `profile.NAME`, `profile['NAME']` or `request.NAME`; null of
+ * any other. */
+function slotOf(number: number, path: string, kind: number): Slot | null {
+  const isTrait = path.startsWith(TRAIT);
+  if (!isTrait && !path.startsWith(FIELD)) return null;
+  const name = path.slice(isTrait ? TRAIT.length : FIELD.length);
+  return { number, name, isTrait, isTime: kind === TIMESTAMP_KIND };
 }

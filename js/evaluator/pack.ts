@@ -79,7 +79,7 @@ export class Packer {
   /** The place of each trait among the slots. */
   readonly #places = new Map<string, number>();
   /** The values of the slots that are being written, by place. */
-  readonly #values: (Value | null | undefined)[];
+  readonly #values: (Value | null | undefined)[] = [];
   /** The names of the last profile's traits, in their order, and the place of each or -1: most
    * profiles have the same, and to walk them is much cheaper than to ask for every slot's. */
   readonly #names: string[] = [];
@@ -87,18 +87,22 @@ export class Packer {
   /** What the core said of texts, for slots where it needs no more, by place. */
   readonly #segments: (Map<string, number> | undefined)[] = [];
   /** Segments of the list that is being written. */
-  readonly #found = new Uint32Array(ENTRIES);
+  readonly #found: number[] = [];
   #ask: Ask = () => 0;
 
   /** `grow` is to set `bytes` to that many at least, without losing what stands there. */
   constructor(version: string, slots: readonly Slot[], grow: (bytes: number) => void) {
-    const name = utf8.encode(version);
     this.#slots = slots;
-    this.#head = Uint8Array.from([FORMAT, name.length, ...name, ...NEVER_EXPIRES]);
+    // A version is a few letters and digits.
+    const head = new Uint8Array(2 + version.length + NEVER_EXPIRES.length);
+    head[0] = FORMAT;
+    head.set(NEVER_EXPIRES, putChars(head, version, 1));
+    this.#head = head;
     this.#grow = grow;
     this.#spare = (slots.length + 2) * VALUE_BYTES;
-    this.#values = slots.map(() => undefined);
-    for (const [place, slot] of slots.entries()) {
+    for (let place = 0; place < slots.length; place++) {
+      const slot = slots[place] as Slot;
+      this.#values.push(undefined);
       if (slot.isTrait) this.#places.set(slot.name, place);
     }
   }

@@ -44,6 +44,7 @@ enum Scalar<'a> {
 
 impl Facts {
     /// Every slot missing.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn new(rules: &Rules) -> Self {
         let slots = rules.image.slots();
         let lists = (0..).map(|slot| rules.is_list(slot)).take(slots);
@@ -168,6 +169,7 @@ impl Facts {
         }
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn set_list<'a>(
         &mut self,
         rules: &Rules,

@@ -446,6 +446,7 @@ impl Pack for Image {
         }
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn unpack(from: &mut Reader<'_>) -> Self {
         let mut image = Self {
             text: Pack::unpack(from),

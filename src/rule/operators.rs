@@ -121,6 +121,7 @@ impl<'r> Made<'r> {
 
     /// Whether two values are equal, across the types of numbers; values of different types are
     /// not.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn equal(&self, a: Val<'r>, b: Val<'r>) -> bool {
         let (Some(m), Some(n)) = (a.len(), b.len()) else {
             return self.compare(a, b) == Ok(Some(Ordering::Equal));
@@ -133,12 +134,14 @@ impl<'r> Made<'r> {
     }
 
     /// Whether a list has an entry that equals `value`.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn contains(&self, list: Val<'r>, value: Val<'r>) -> Result<bool, Code> {
         let len = list.len().ok_or(Code::NoOverload)?;
         Ok((0..len).any(|place| self.entry(list, place).is_some_and(|e| self.equal(e, value))))
     }
 
     /// The order of two values; None with NaN.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn compare(&self, a: Val<'r>, b: Val<'r>) -> Result<Option<Ordering>, Code> {
         Ok(match (a, b) {
             (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(&b)),
@@ -209,6 +212,7 @@ impl<'r> Made<'r> {
     }
 
     /// `+ - * / %`.
+    #[cfg_attr(feature = "server", inline(never))]
     fn arithmetic(&mut self, op: Op, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
         match (a, b) {
             (Val::Double(a), Val::Double(b)) => {
@@ -334,6 +338,7 @@ fn double(v: Val<'_>) -> f64 {
 
 /// Whether `part` occurs in `text`. Steps in proportion to the lengths' product at worst, which
 /// both bounds keep small; the standard library's search is larger than the rest of this file.
+#[cfg_attr(feature = "server", inline(never))]
 fn occurs(mut text: &[u8], part: &[u8]) -> bool {
     while !text.starts_with(part) {
         match text.split_first() {

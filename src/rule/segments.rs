@@ -40,6 +40,7 @@ impl Rules {
 impl Facts {
     /// Takes the segment of a text, or those of a list's texts. The value itself stays what it was,
     /// since nothing reads it.
+    #[inline(never)]
     pub(super) fn read_segments(
         &mut self,
         rules: &Rules,

@@ -72,28 +72,50 @@ pub fn catalog() -> String {
     with(|one| {
         let Some(workspace) = &one.workspace else { return String::new() };
         let mut out = workspace.version.clone();
-        let mut list = |len: usize, names: &mut dyn Iterator<Item = String>| {
-            out.push('\0');
-            out.push_str(&len.to_string());
-            for name in names {
-                out.push('\0');
-                out.push_str(&name);
-            }
-        };
         let slots = workspace.rules.paths();
-        list(
-            slots.len(),
-            &mut slots.iter().flat_map(|(path, kind)| [(*path).to_owned(), kind.to_string()]),
-        );
-        let placements = &workspace.placements;
-        list(placements.len(), &mut placements.iter().map(|placement| placement.name.clone()));
-        list(workspace.experiments.len(), &mut std::iter::empty());
-        for experiment in &workspace.experiments {
-            list(experiment.variants.len(), &mut experiment.variants.iter().cloned());
+        count(&mut out, slots.len());
+        for (path, kind) in slots {
+            name(&mut out, path);
+            count(&mut out, usize::try_from(kind).unwrap_or_default());
         }
-        list(Code::WORDS.len(), &mut Code::WORDS.iter().map(|word| (*word).to_owned()));
+        count(&mut out, workspace.placements.len());
+        for placement in &workspace.placements {
+            name(&mut out, &placement.name);
+        }
+        count(&mut out, workspace.experiments.len());
+        for experiment in &workspace.experiments {
+            count(&mut out, experiment.variants.len());
+            for variant in &experiment.variants {
+                name(&mut out, variant);
+            }
+        }
+        count(&mut out, Code::WORDS.len());
+        for word in Code::WORDS {
+            name(&mut out, word);
+        }
         out
     })
+}
+
+#[inline(never)]
+fn name(out: &mut String, name: &str) {
+    out.push('\0');
+    out.push_str(name);
+}
+
+/// A number that follows a name. The standard library writes one by far more code, each function of
+/// which a fresh process compiles when it is first called.
+#[inline(never)]
+fn count(out: &mut String, number: usize) {
+    out.push('\0');
+    digits(out, number);
+}
+
+fn digits(out: &mut String, number: usize) {
+    if number > 9 {
+        digits(out, number / 10);
+    }
+    out.push(char::from_digit(u32::try_from(number % 10).unwrap_or(0), 10).unwrap_or('0'));
 }
 
 /// The key of an offer, and behind a NUL the number of its experiment plus one: names are asked for
@@ -104,8 +126,10 @@ pub fn offer(at: usize) -> String {
         let offer = one.workspace.as_ref().and_then(|workspace| workspace.offers.get(at));
         offer.map_or_else(String::new, |offer| {
             let experiment = offer.experiment.as_ref();
-            let experiment = experiment.map_or(0, |part| u32::from(part.experiment) + 1);
-            [&offer.key, "\0", &experiment.to_string()].concat()
+            let experiment = experiment.map_or(0, |part| usize::from(part.experiment) + 1);
+            let mut out = offer.key.clone();
+            count(&mut out, experiment);
+            out
         })
     })
 }

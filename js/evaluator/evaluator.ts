@@ -27,6 +27,8 @@ const TRANSIENT = 0;
 const FIRST_INPUT_BYTES = 16 * 1024;
 /** As many profiles are held before it pays to remember what the core says of texts. */
 const FIRST_PROFILES = 16;
+/** To make room costs more than to fill it: the codes of several traces share what is made. */
+const SHARED_CODES = 32 * 1024;
 
 interface Offer {
   key: string;
@@ -45,6 +47,9 @@ export class Evaluator {
   readonly #variants: readonly (readonly string[])[];
   readonly #codes: readonly string[];
   #words = new Uint32Array();
+  /** Where the codes of the next traces go, and how many stand there. */
+  #shared = new Uint8Array();
+  #used = 0;
   /** How many profiles were held, up to `FIRST_PROFILES`. */
   #held = 0;
 
@@ -131,13 +136,19 @@ export class Evaluator {
     const ends = this.#choose(profile, now, true) + 2 * count;
     const begin = this.#words[ends + count] ?? 0;
     const length = count === 0 ? 0 : (this.#words[ends + count - 1] ?? 0);
-    // To make room for each by itself costs more than to fill it.
-    const codes = new Uint8Array(this.#memory.buffer, begin, length).slice();
+    if (this.#used + length > this.#shared.length) {
+      this.#shared = new Uint8Array(Math.max(length, SHARED_CODES));
+      this.#used = 0;
+    }
+    const first = this.#used;
+    this.#shared.set(new Uint8Array(this.#words.buffer, begin, length), first);
+    this.#used += length;
+    const { buffer } = this.#shared;
     const all: Uint8Array[] = [];
     let from = 0;
     for (let at = 0; at < count; at++) {
       const until = this.#words[ends + at] ?? 0;
-      all.push(codes.subarray(from, until));
+      all.push(new Uint8Array(buffer, first + from, until - from));
       from = until;
     }
     return all;

@@ -77,6 +77,31 @@ test("a trace has one reason for each offer, and one winner at most", () => {
   }
 });
 
+test("traces that are kept stay as they are, whatever is traced behind them", () => {
+  // Nearly nothing, a part of what traces share, and more than that.
+  for (const [count, more] of [
+    [3, 0],
+    [500, 0],
+    [2_100, 13],
+  ]) {
+    const all = offers(count);
+    const source = workspace(all, profiles(1)[0]);
+    const names = Array.from({ length: more }, (_, at) => `more_${at}`);
+    for (const name of names) source.placements[name] = { where: "page" };
+    for (const offer of Object.values(source.offers)) offer.placements.push(...names);
+    const evaluator = new Evaluator(wasm, compile(source));
+    const kept = profiles(60).map((profile) => {
+      evaluator.hold(0, contextOf(profile));
+      const traces = evaluator.trace(0, NOW);
+      return { traces, before: traces.map((codes) => codes.slice()) };
+    });
+    for (const { traces, before } of kept) {
+      assert.deepEqual(traces, before);
+      assert.deepEqual(new Set(traces.map((codes) => codes.length)), new Set([count]));
+    }
+  }
+});
+
 test("the first questions, which no index answers, are answered alike", () => {
   const all = offers(300);
   const image = compile(workspace(all, profiles(1)[0]));

@@ -88,8 +88,10 @@ pub struct Failed {
     pub reads: Vec<Slot>,
 }
 
-/// Hears the place of a rule, whether it is known to hold, and what the decision found out so far.
-pub type Visit<'v> = dyn FnMut(usize, bool, &mut Scratch) -> ControlFlow<()> + 'v;
+/// Hears the place of a rule, and what the decision found out so far.
+pub type Visit<'v> = dyn FnMut(usize, &mut Scratch) -> ControlFlow<()> + 'v;
+/// The same, and hears before it whether the rule is known to hold.
+pub type Sift<'v> = dyn FnMut(usize, bool, &mut Scratch) + 'v;
 
 /// All conditions of a workspace, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -244,23 +246,28 @@ impl Rules {
         scratch: &mut Scratch,
         mut visit: impl FnMut(usize) -> ControlFlow<()>,
     ) {
-        self.walk(group, facts, scratch, false, false, &mut |place, _, _| visit(place));
+        self.walk(group, facts, scratch, false, &mut |place, _| visit(place));
     }
 
-    /// The same, or with `sift` also those of which the index cannot tell; the visitor hears
-    /// whether the rule is known to hold. With `goes_on` it begins behind the rule at which the
-    /// last search with `scratch` was broken off: the group and the facts must be the same.
+    /// The same. With `goes_on` it begins behind the rule at which the last search with `scratch`
+    /// was broken off: the group and the facts must be the same.
     pub fn walk(
         &self,
         group: GroupId,
         facts: &Facts,
         scratch: &mut Scratch,
         goes_on: bool,
-        sift: bool,
         visit: &mut Visit<'_>,
     ) {
         if let Some(index) = self.groups.get(at(group.0)) {
-            index.walk(self, facts, scratch, goes_on, sift, visit);
+            index.walk(self, facts, scratch, goes_on, visit);
+        }
+    }
+
+    /// Visits all rules of a group that match, and those of which the index cannot tell.
+    pub fn sift(&self, group: GroupId, facts: &Facts, scratch: &mut Scratch, visit: &mut Sift<'_>) {
+        if let Some(index) = self.groups.get(at(group.0)) {
+            index.sift(self, facts, scratch, visit);
         }
     }
 

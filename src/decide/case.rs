@@ -46,7 +46,7 @@ impl<'a> Case<'a, '_, '_> {
                 }
             }
         }
-        let visit = &mut |place, _, scratch: &mut Scratch| {
+        let visit = &mut |place, scratch: &mut Scratch| {
             let (code, ends) = self.try_one(placement, place, Known::Holds, &mut best, scratch);
             // One that came too late was not judged: its condition is all that is known.
             if let Some(met) = &mut met {
@@ -54,7 +54,7 @@ impl<'a> Case<'a, '_, '_> {
             }
             if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        workspace.rules.walk(group, facts, scratch, goes_on, false, visit);
+        workspace.rules.walk(group, facts, scratch, goes_on, visit);
         self.end(&best)
     }
 
@@ -101,9 +101,8 @@ impl<'a> Case<'a, '_, '_> {
             let visit = &mut |place, holds, scratch: &mut Scratch| {
                 let known = if holds { Known::Holds } else { Known::Nothing };
                 self.tell(placement, place, known, &mut best, trace, scratch);
-                ControlFlow::Continue(())
             };
-            workspace.rules.walk(placement.group, facts, scratch, false, true, visit);
+            workspace.rules.sift(placement.group, facts, scratch, visit);
         }
         trace.end(placement, best.winner.map(|chosen| chosen.offer));
         self.end(&best)

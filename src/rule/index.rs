@@ -17,7 +17,10 @@ use super::eval::{Run, Scratch, at};
 use super::facts::{Facts, MISSING};
 use super::image::{Column, Image};
 use super::truth::Truth;
-use super::{Rules, Visit};
+use super::{Rules, Sift, Visit};
+
+/// Words of a row of a full block.
+const WORDS: usize = INDEX_BLOCK / 64;
 
 /// The rules of one group.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +66,6 @@ pub(super) struct Cursor {
     left: u64,
     /// Where the rows of the tables of slots with one value begin.
     rows: Vec<u32>,
-    /// Whether no value is missing of which a sifting search must know.
-    told: bool,
 }
 
 impl Cursor {
@@ -74,24 +75,12 @@ impl Cursor {
     }
 
     /// Begins a block.
-    fn open(&mut self, block: &Block, facts: &Facts, sift: bool) {
+    fn open(&mut self, block: &Block, facts: &Facts) {
         self.is_open = true;
         self.words = 0;
         self.left = 0;
-        self.told = true;
         self.rows.clear();
-        for table in &block.single {
-            let segment = facts.segment(table.slot);
-            if !sift || segment != MISSING {
-                self.rows.push(table.row(segment));
-            } else {
-                self.told = false;
-            }
-        }
-        if sift {
-            let missing = |list: &Table| facts.entries(list.slot).is_none_or(is_missing);
-            self.told &= !block.lists.iter().any(missing);
-        }
+        self.rows.extend(block.single.iter().map(|table| table.row(facts.segment(table.slot))));
     }
 
     /// Takes the next rule of those that are left.
@@ -126,17 +115,12 @@ impl Index {
     /// Visits the rules that match, by their places in the group, until the visitor breaks off.
     /// With `goes_on` it begins behind the rule at which the last visitor broke off, who looked at
     /// the same facts.
-    ///
-    /// With `sift` it visits also those that cannot be told from tables and other nodes alone, and
-    /// says so: all others are false. A missing value shows nothing then, since a condition that
-    /// needs it cannot be told.
     pub fn walk(
         &self,
         rules: &Rules,
         facts: &Facts,
         scratch: &mut Scratch,
         goes_on: bool,
-        sift: bool,
         visit: &mut Visit<'_>,
     ) {
         let mut cursor = core::mem::take(&mut scratch.cursor);
@@ -145,7 +129,7 @@ impl Index {
         }
         'blocks: while let Some(block) = self.blocks.get(cursor.block) {
             if !cursor.is_open {
-                cursor.open(block, facts, sift);
+                cursor.open(block, facts);
             }
             loop {
                 while cursor.left != 0 {
@@ -154,12 +138,8 @@ impl Index {
                     {
                         scratch.tally.candidates += 1;
                     }
-                    let truth = match cursor.told {
-                        true => self.rest(rule, rules, facts, scratch),
-                        false => None,
-                    };
-                    if (truth == Some(true) || (sift && truth.is_none()))
-                        && visit(rule, truth.is_some(), scratch).is_break()
+                    if self.rest(rule, rules, facts, scratch) == Some(true)
+                        && visit(rule, scratch).is_break()
                     {
                         break 'blocks;
                     }
@@ -168,13 +148,37 @@ impl Index {
                     break;
                 }
                 let word = cursor.words;
-                cursor.left = block.left(word, block.word(0, word), &cursor.rows, facts, sift);
+                cursor.left = block.left(word, block.word(0, word), &cursor.rows, facts);
                 cursor.words += 1;
             }
             cursor.block += 1;
             cursor.is_open = false;
         }
         scratch.cursor = cursor;
+    }
+
+    /// Visits all rules that match, and those that cannot be told from tables and other nodes
+    /// alone, and says whether it matches: all others are false. A missing value shows nothing
+    /// then, since a condition that needs it cannot be told.
+    pub fn sift(&self, rules: &Rules, facts: &Facts, scratch: &mut Scratch, visit: &mut Sift<'_>) {
+        for (block, first) in self.blocks.iter().zip((0..).step_by(INDEX_BLOCK)) {
+            let mut sieve = [0; WORDS];
+            let told = block.sift(facts, &mut sieve);
+            for (mut left, first) in sieve.into_iter().zip((first..).step_by(64)) {
+                while left != 0 {
+                    let rule = first + at(left.trailing_zeros());
+                    left &= left - 1;
+                    #[cfg(feature = "replay")]
+                    {
+                        scratch.tally.candidates += 1;
+                    }
+                    let truth = if told { self.rest(rule, rules, facts, scratch) } else { None };
+                    if truth != Some(false) {
+                        visit(rule, truth.is_some(), scratch);
+                    }
+                }
+            }
+        }
     }
 
     /// What the nodes come to that no table knows, of a rule that all tables let through; None
@@ -243,9 +247,8 @@ impl Block {
         block
     }
 
-    /// The rules of one word that every table lets through, of those in `left`; where `known`, of
-    /// lists only those that are there count.
-    fn left(&self, word: usize, mut left: u64, rows: &[u32], facts: &Facts, known: bool) -> u64 {
+    /// The rules of one word that every table lets through, of those in `left`.
+    fn left(&self, word: usize, mut left: u64, rows: &[u32], facts: &Facts) -> u64 {
         for row in rows {
             left &= self.word(*row, word);
             if left == 0 {
@@ -254,11 +257,7 @@ impl Block {
         }
         for table in &self.lists {
             let mut through = self.word(table.free, word);
-            let entries = facts.entries(table.slot).unwrap_or(&[]);
-            if known && is_missing(entries) {
-                continue;
-            }
-            for segment in entries {
+            for segment in facts.entries(table.slot).unwrap_or(&[]) {
                 if let Some(row) = table.rows.get(at(*segment)) {
                     through |= self.word(*row, word);
                 }
@@ -266,6 +265,50 @@ impl Block {
             left &= through;
         }
         left
+    }
+
+    /// The rules that every table of a value that is there lets through, whole rows at a time;
+    /// whether none is missing.
+    #[inline(never)]
+    fn sift(&self, facts: &Facts, left: &mut [u64; WORDS]) -> bool {
+        let mut told = true;
+        for (left, word) in left.iter_mut().zip(self.row(0)) {
+            *left = *word;
+        }
+        for table in &self.single {
+            let segment = facts.segment(table.slot);
+            if segment == MISSING {
+                told = false;
+                continue;
+            }
+            for (left, word) in left.iter_mut().zip(self.row(table.row(segment))) {
+                *left &= *word;
+            }
+        }
+        for table in &self.lists {
+            let entries = facts.entries(table.slot).unwrap_or(&[MISSING]);
+            if is_missing(entries) {
+                told = false;
+                continue;
+            }
+            let mut through = [0; WORDS];
+            let rows = entries.iter().filter_map(|segment| table.rows.get(at(*segment)));
+            for row in rows.chain([&table.free]) {
+                for (through, word) in through.iter_mut().zip(self.row(*row)) {
+                    *through |= *word;
+                }
+            }
+            for (left, through) in left.iter_mut().zip(through) {
+                *left &= through;
+            }
+        }
+        told
+    }
+
+    /// The words of a row.
+    fn row(&self, row: u32) -> &[u64] {
+        let words = self.bits.get(at(row)..).unwrap_or_default();
+        words.get(..self.words).unwrap_or_default()
     }
 
     fn word(&self, row: u32, word: usize) -> u64 {

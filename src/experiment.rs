@@ -72,6 +72,18 @@ pub(crate) fn bucket_behind(begun: u32, value: &str) -> u32 {
     fnv1a_digits(fnv1a(begun, value)) % 10_000
 }
 
+/// The same behind several seeds at a time, which takes less: a hash is a chain of multiplications,
+/// each of which waits for the one before, and several chains wait together.
+pub(crate) fn buckets_behind<const SEEDS: usize>(begun: [u32; SEEDS], value: &str) -> [u32; SEEDS] {
+    let mut hashes = begun;
+    for byte in value.bytes() {
+        for hash in &mut hashes {
+            *hash = (*hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        }
+    }
+    hashes.map(|hash| fnv1a_digits(hash) % 10_000)
+}
+
 /// Equal weights for `count` variants.
 pub fn equal_weights(count: usize) -> Vec<f64> {
     let count_u32 = u32::try_from(count).unwrap_or(u32::MAX);
@@ -175,5 +187,21 @@ impl Experiment {
         }
         let at = hash(&self.seed, unit, 2)?;
         choose(at, &self.ranges).and_then(|variant| u16::try_from(variant).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_hashes_are_those_of_each_by_itself() {
+        for value in ["", "u", "visitor-4711", "Zoë"] {
+            for seed in 0..500_u32 {
+                let begun = [0, 1, 2, 3].map(|lane| begin(&format!("seed {}", 4 * seed + lane)));
+                let each = begun.map(|begun| bucket_behind(begun, value));
+                assert_eq!(buckets_behind(begun, value), each);
+            }
+        }
     }
 }

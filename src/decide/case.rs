@@ -6,11 +6,15 @@ use core::ops::ControlFlow;
 
 use super::exposure::{AllMissed, Missed};
 use super::{Chosen, Code, Trace, View, offer};
+use crate::experiment::{self, ASSIGNS};
 use crate::limits;
 use crate::offer::Offer;
 use crate::rule::{GroupId, Scratch, Truth};
 use crate::time::Timestamp;
 use crate::workspace::{Placement, Workspace};
+
+/// Rollouts that are hashed at a time.
+const AT_ONCE: usize = 8;
 
 /// One placement being decided.
 pub(super) struct Case<'a, 'v, 's> {
@@ -98,14 +102,57 @@ impl<'a> Case<'a, '_, '_> {
             trace.give_back(places);
         } else {
             trace.begin(page, workspace, placement, |offer| self.is_kept_away(offer, scratch));
-            let visit = &mut |place, holds, scratch: &mut Scratch| {
-                let known = if holds { Known::Holds } else { Known::Nothing };
-                self.tell(placement, place, known, &mut best, trace, scratch);
+            let mut found = trace.take_found();
+            let visit = &mut |place, holds, _: &mut Scratch| {
+                found.push((place, if holds { Known::Holds } else { Known::Nothing }));
             };
             workspace.rules.sift(placement.group, facts, scratch, visit);
+            self.reach(placement, &mut found, trace);
+            for (place, known) in &found {
+                if *known != Known::Lost {
+                    self.tell(placement, *place, *known, &mut best, trace, scratch);
+                }
+            }
+            trace.keep_found(found);
         }
         trace.end(placement, best.winner.map(|chosen| chosen.offer));
         self.end(&best)
+    }
+
+    /// Which of the offers whose gates are open and whose conditions hold reach the profile. All at
+    /// once, before any is judged: their hashes take less so.
+    #[inline(never)]
+    fn reach(&self, placement: &Placement, found: &mut [(usize, Known)], trace: &mut Trace) {
+        let mut rolled = trace.take_rolled();
+        for (at, (place, known)) in found.iter_mut().enumerate() {
+            if *known != Known::Holds || !trace.is_open(*place) {
+                continue;
+            }
+            let offer = placement.offers.get(*place).and_then(|at| offer(self.workspace, *at));
+            *known = Known::Reached;
+            if let Some(rollout) = offer.and_then(|offer| offer.rollout.as_ref()) {
+                rolled.push((at, rollout.begun, u32::from(rollout.highest)));
+            }
+        }
+        for some in rolled.chunks(AT_ONCE) {
+            let mut begun = [0; AT_ONCE];
+            for (begun, (_, seed, _)) in begun.iter_mut().zip(some) {
+                *begun = *seed;
+            }
+            // Without a name nobody is reached.
+            let buckets = self.view.unit.name.map(|name| experiment::buckets_behind(begun, name));
+            for (bucket, (at, _, highest)) in
+                buckets.unwrap_or([u32::MAX; AT_ONCE]).iter().zip(some)
+            {
+                if bucket > highest
+                    && let Some((place, known)) = found.get_mut(*at)
+                {
+                    *known = Known::Lost;
+                    trace.note(*place, Code::NotRolledOut);
+                }
+            }
+        }
+        trace.keep_rolled(rolled);
     }
 
     /// The winner, and where asked for why every offer won or lost, by trying each.
@@ -287,6 +334,7 @@ impl<'a> Case<'a, '_, '_> {
     ) -> (Code, Option<u16>) {
         let lost = match known {
             Known::Passes => self.is_taken(at, offer),
+            Known::Reached if ASSIGNS => self.loses_later(at, offer),
             _ => self
                 .is_kept_away(offer, scratch)
                 .or_else(|| self.loses(at, offer, known == Known::Holds, scratch)),
@@ -340,6 +388,12 @@ impl<'a> Case<'a, '_, '_> {
         if !offer.reaches(view.unit.name) {
             return Some(Code::NotRolledOut);
         }
+        self.loses_later(at, offer)
+    }
+
+    /// The first step from its schedule on that an offer fails.
+    fn loses_later(&self, at: u32, offer: &Offer) -> Option<Code> {
+        let view = self.view;
         if !offer.is_open(self.now) {
             return Some(Code::OutOfSchedule);
         }
@@ -379,6 +433,10 @@ pub(super) enum Known {
     Nothing,
     /// Its condition holds.
     Holds,
+    /// Its gate is open, its condition holds, and its rollout reaches the profile.
+    Reached,
+    /// It is lost, which is noted.
+    Lost,
     /// It passed every step on this page, but for what other placements show and its variant.
     Passes,
 }

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::Code;
+use super::case::Known;
 use crate::offer::Offer;
 use crate::rule::GroupId;
 use crate::workspace::{Placement, Workspace};
@@ -25,6 +26,10 @@ pub struct Trace {
     /// is known of each: `Known::of`.
     open: Vec<usize>,
     spare: Vec<usize>,
+    /// Places of the offers that the index does not rule out, and what is known of each.
+    found: Vec<(usize, Known)>,
+    /// Those with a rollout: where they stand in `found`, the hash of the seed, the highest bucket.
+    rolled: Vec<(usize, u32, u32)>,
     /// The page and the group that it was made for last.
     made_for: Option<(u32, GroupId)>,
 }
@@ -81,6 +86,31 @@ impl Trace {
     pub(super) fn give_back(&mut self, mut places: Vec<usize>) {
         places.clear();
         self.spare = places;
+    }
+
+    /// The memory for offers that are found, empty.
+    pub(super) fn take_found(&mut self) -> Vec<(usize, Known)> {
+        self.found.clear();
+        core::mem::take(&mut self.found)
+    }
+
+    pub(super) fn keep_found(&mut self, found: Vec<(usize, Known)>) {
+        self.found = found;
+    }
+
+    /// The memory for those with a rollout, empty.
+    pub(super) fn take_rolled(&mut self) -> Vec<(usize, u32, u32)> {
+        self.rolled.clear();
+        core::mem::take(&mut self.rolled)
+    }
+
+    pub(super) fn keep_rolled(&mut self, rolled: Vec<(usize, u32, u32)>) {
+        self.rolled = rolled;
+    }
+
+    /// Whether the gate of an offer that was not judged yet is open.
+    pub(super) fn is_open(&self, place: usize) -> bool {
+        self.numbers.get(place) == Some(&Code::NotEligible.parts().0)
     }
 
     /// Takes all offers for lost: at their gates, else by their conditions.

@@ -130,7 +130,10 @@ export class Evaluator {
     return keys;
   }
 
-  /** For each placement, why each of its offers won or lost, by rank: numbers of `codeWord`. */
+  /**
+   * For each placement, why each of its offers won or lost, by rank: numbers of `codeWord`. They
+   * look into a buffer that other traces share: copy what is kept for long, or transferred.
+   */
   trace(profile: number, now = Date.now()): Uint8Array[] {
     const count = this.placements.length;
     const ends = this.#choose(profile, now, true) + 2 * count;

@@ -18,7 +18,11 @@ pub type Range = (f64, f64);
 
 /// FNV-1a with 32 bits over UTF-8 (draft-eastlake-fnv), from the hash of what came before.
 fn fnv1a(hash: u32, text: &str) -> u32 {
-    text.bytes().fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    text.bytes().fold(hash, |hash, byte| fnv1a_byte(hash, u32::from(byte)))
+}
+
+fn fnv1a_byte(hash: u32, byte: u32) -> u32 {
+    (hash ^ byte).wrapping_mul(0x0100_0193)
 }
 
 /// The hash of nothing.
@@ -40,11 +44,11 @@ fn fnv1a_digits(number: u32) -> u32 {
         rest = (rest & ((1 << 57) - 1)) * 100;
         for digit in [digits / 10, digits % 10] {
             seen |= digit;
-            let more = (hash ^ (0x30 | digit)).wrapping_mul(0x0100_0193);
+            let more = fnv1a_byte(hash, 0x30 | digit);
             hash = if seen > 0 { more } else { hash };
         }
     }
-    if number == 0 { (NOTHING ^ 0x30).wrapping_mul(0x0100_0193) } else { hash }
+    if number == 0 { fnv1a_byte(NOTHING, 0x30) } else { hash }
 }
 
 /// Where a value falls in the unit interval. Version 2 (ten thousand steps, two passes) is ours;
@@ -69,7 +73,8 @@ pub(crate) fn begin(seed: &str) -> u32 {
 
 /// The bucket of a value behind a seed that was hashed.
 pub(crate) fn bucket_behind(begun: u32, value: &str) -> u32 {
-    fnv1a_digits(fnv1a(begun, value)) % 10_000
+    let [bucket] = buckets_behind([begun], value);
+    bucket
 }
 
 /// The same behind several seeds at a time, which takes less: a hash is a chain of multiplications,
@@ -78,7 +83,7 @@ pub(crate) fn buckets_behind<const SEEDS: usize>(begun: [u32; SEEDS], value: &st
     let mut hashes = begun;
     for byte in value.bytes() {
         for hash in &mut hashes {
-            *hash = (*hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+            *hash = fnv1a_byte(*hash, u32::from(byte));
         }
     }
     hashes.map(|hash| fnv1a_digits(hash) % 10_000)

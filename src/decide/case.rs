@@ -334,6 +334,7 @@ impl<'a> Case<'a, '_, '_> {
     ) -> (Code, Option<u16>) {
         let lost = match known {
             Known::Passes => self.is_taken(at, offer),
+            // A page never finds out whom a rollout reaches.
             Known::Reached if ASSIGNS => self.loses_later(at, offer),
             _ => self
                 .is_kept_away(offer, scratch)

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 use selvedge::decide::{self, Code, Trace, Work};
 use selvedge::limits::PLAIN_QUESTIONS;
-use selvedge::rule::Slot;
+use selvedge::rule::{Slot, push_digits};
 use selvedge::slice::Resident;
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
@@ -103,19 +103,11 @@ fn name(out: &mut String, name: &str) {
     out.push_str(name);
 }
 
-/// A number that follows a name. The standard library writes one by far more code, each function of
-/// which a fresh process compiles when it is first called.
+/// A number that follows a name.
 #[inline(never)]
 fn count(out: &mut String, number: usize) {
     out.push('\0');
-    digits(out, number);
-}
-
-fn digits(out: &mut String, number: usize) {
-    if number > 9 {
-        digits(out, number / 10);
-    }
-    out.push(char::from_digit(u32::try_from(number % 10).unwrap_or(0), 10).unwrap_or('0'));
+    push_digits(out, number as u64);
 }
 
 /// The key of an offer, and behind a NUL the number of its experiment plus one: names are asked for

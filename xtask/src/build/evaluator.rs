@@ -34,8 +34,7 @@ pub fn build() -> Result<()> {
     if files::is_fresh(&stamp, &key) {
         return Ok(());
     }
-    // No JavaScript object crosses, and a table for them takes nearly half a
-    // millisecond to make.
+    // No JavaScript object crosses, and a table for them takes nearly half a millisecond to make.
     let plain = paths::build().join("evaluator.plain.wasm");
     wasm::without_references(&raw, &plain)?;
     wasm::bind(&plain, "core", &folder, |bindgen| {

@@ -7,17 +7,23 @@ import { Browser, evictAll, KEYS, publish, send, startEdge, traits, WORKSPACE } 
 
 /** How long a copy answers, as `worker/src/leases.rs` says. */
 const LEASE_MS = 1_000;
+/** The largest state of which a copy is given, as it says too. */
+const COPY_BYTES = 48 * 1_024;
 /** How long a workspace is taken for the current one, as `worker/src/published.rs` says. */
 const FRESH_MS = 2_000;
+
+const SOURCE = JSON.parse(WORKSPACE);
+SOURCE.traits.note = { type: "string" };
 
 let edge;
 
 before(async () => {
   edge = await startEdge({}, { second: true });
-  await publish(edge);
+  await publish(edge, JSON.stringify(SOURCE));
 });
 after(() => edge?.stop());
 
+const text = (bytes) => ({ String: "x".repeat(bytes) });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The same browser, whose requests reach the isolate that holds no object. */
@@ -46,9 +52,12 @@ async function visitor() {
   return { here, there };
 }
 
-/** A customer who wants to cancel, with a copy of her state in the other isolate. */
-async function customer(id) {
-  edge.central.changes = (person) => [traits(person, { cancel_intent: { Bool: true } })];
+/**
+ * A customer who wants to cancel, with a copy of her state in the other isolate. The central store
+ * knows `more` traits of her.
+ */
+async function customer(id, more = {}) {
+  edge.central.changes = (person) => [traits(person, { cancel_intent: { Bool: true }, ...more })];
   const here = new Browser(edge);
   await here.allowAll();
   assert.equal((await here.login(id)).json.linked, true);
@@ -175,6 +184,27 @@ test("a copy ends by itself", async () => {
   assert.equal((await before).json.kept, 1);
 });
 
+test("a large state has copies as well", async () => {
+  const { here, there } = await customer("L-4", { note: text(0.8 * COPY_BYTES) });
+  const { copied } = await follow(there, () => here.post("/v1/logout", {}), "welcome");
+  assert.ok(copied > 0, "a copy was there");
+});
+
+test("one over the bound has none, and a change to it waits for nobody", async () => {
+  const { here, there } = await customer("L-5", { note: text(1.2 * COPY_BYTES) });
+  const waits = [];
+  for (let nth = 0; nth < 3; nth++) {
+    for (let asked = 0; asked < 5; asked++) assert.equal(await shown(there), "extension");
+    const began = performance.now();
+    assert.equal((await here.track("Noted")).json.kept, 1);
+    waits.push(performance.now() - began);
+  }
+  // Each would wait: the shortest is not the machine's own slowness.
+  assert.ok(Math.min(...waits) < LEASE_MS / 2, `they took ${waits} ms`);
+  const { copied } = await follow(there, () => here.post("/v1/logout", {}), "welcome");
+  assert.equal(copied, 0);
+});
+
 test("signals count at once, whoever answers", async () => {
   // Where personalisation goes by opting out, and she said nothing.
   const there = await startEdge({ REGION: "US-CA" });
@@ -208,7 +238,7 @@ test("nobody's cookie leads to another's copy", async () => {
 
 test("a workspace that was published elsewhere is seen here, however much is asked", async () => {
   const { there } = await visitor();
-  const source = JSON.parse(WORKSPACE);
+  const source = structuredClone(SOURCE);
   source.offers.basket.when = "false";
   const { version } = (await publish(edge, JSON.stringify(source))).json;
   const began = performance.now();
@@ -222,6 +252,6 @@ test("a workspace that was published elsewhere is seen here, however much is ask
     assert.ok(performance.now() - began < 3 * FRESH_MS, "the old workspace still decides");
     await sleep(20);
   }
-  await publish(edge);
+  await publish(edge, JSON.stringify(SOURCE));
   await sleep(FRESH_MS + 100);
 });

@@ -27,8 +27,8 @@ const GRACE_MS: i64 = 100;
 /// Questions about a profile, each soon after the one before, from which on a copy is asked for:
 /// the calls of one page are fewer.
 const OFTEN: u32 = 3;
-/// The longest answer with a copy in it, as it is packed.
-pub const COPY_CHARS: usize = 64 * 1_024;
+/// Bytes of the largest state, as it is stored, of which a copy is given.
+pub const COPY_BYTES: usize = 48 * 1_024;
 /// Profiles that an isolate remembers being asked about, twice this many at most.
 const PROFILES: usize = 128;
 /// Isolates that hold a copy of one profile at a time.

@@ -26,7 +26,7 @@ use worker::{
 };
 
 use crate::http::Fault;
-use crate::leases::{self, Leases};
+use crate::leases::{self, Copies, Leases};
 use crate::objects::{self, Call, Given, Held};
 use crate::outbox;
 use crate::published;
@@ -62,7 +62,9 @@ pub struct Core {
     pub env: Env,
     /// The state as it is stored; None before it was read, and after a transaction failed.
     resident: RefCell<Option<engine::State>>,
-    /// What questions about that very state left behind.
+    /// Bytes of that very state, as they are stored.
+    state_bytes: Cell<usize>,
+    /// What questions about it left behind.
     desk: RefCell<engine::Desk>,
     /// Whether the tables are there; None before anybody looked.
     tables: Cell<Option<bool>>,
@@ -90,6 +92,7 @@ impl DurableObject for ProfileObject {
             state,
             env,
             resident: RefCell::new(None),
+            state_bytes: Cell::new(0),
             desk: RefCell::default(),
             tables: Cell::new(None),
             alarm: Cell::new(None),
@@ -194,11 +197,8 @@ impl Core {
         let Some(copies) = call.copies.filter(|_| self.tables.get() == Some(true)) else {
             return packed(&reply, None);
         };
-        let text = packed(&reply, Some(state))?;
-        if text.len() > leases::COPY_CHARS {
-            return packed(&reply, None);
-        }
-        let lease = self.leases()?.hear(copies, objects::now());
+        let wanted = copies.wanted && self.state_bytes.get() <= leases::COPY_BYTES;
+        let lease = self.leases()?.hear(Copies { wanted, ..copies }, objects::now());
         let Some(note) = lease else { return packed(&reply, None) };
         if let Some(until) = note {
             // The runtime lets no answer out before what was written is stored.
@@ -206,7 +206,7 @@ impl Core {
                 .put_blob("state", LEASED, &until.0.to_be_bytes())
                 .inspect_err(|_| self.leases.borrow_mut().forget_note())?;
         }
-        Ok(text)
+        packed(&reply, Some(state))
     }
 
     /// The leases, with what is stored of them.
@@ -301,8 +301,11 @@ impl Core {
         }
         match sql.blob("state", "state")? {
             None => Ok(engine::State::default()),
-            Some(bytes) => postcard::from_bytes(&bytes)
-                .map_err(|_| Error::from("a stored profile cannot be read")),
+            Some(bytes) => {
+                self.state_bytes.set(bytes.len());
+                postcard::from_bytes(&bytes)
+                    .map_err(|_| Error::from("a stored profile cannot be read"))
+            }
         }
     }
 
@@ -370,6 +373,7 @@ impl Core {
             }
         })?;
         self.tables.set(Some(true));
+        self.state_bytes.set(bytes.len());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::num::NonZero;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -146,6 +147,8 @@ pub trait Watch: Sync {
 
 /// What was counted over a whole file.
 pub struct Crowd<T> {
+    /// The file, as it was named.
+    file: String,
     /// The counts.
     pub tally: T,
     /// Profiles that were looked at.
@@ -159,8 +162,15 @@ pub struct Crowd<T> {
 }
 
 impl<T: Tally> Crowd<T> {
-    fn new(tally: T) -> Self {
-        Self { tally, profiles: 0, refused: 0, mistakes: BTreeMap::new(), notes: BTreeMap::new() }
+    fn new(path: &Path, tally: T) -> Self {
+        Self {
+            file: path.display().to_string(),
+            tally,
+            profiles: 0,
+            refused: 0,
+            mistakes: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        }
     }
 
     fn refuse(&mut self, line: u64, problem: Problem) {
@@ -198,7 +208,7 @@ impl<T: Tally> Crowd<T> {
             eprintln!("note: {count} of the profiles: {note}");
         }
         for (line, problem) in &self.mistakes {
-            eprintln!("error: line {line}: {}", problem.line());
+            eprintln!("error: {}:{line}: {}", self.file, problem.line());
         }
         let told = u64::try_from(self.mistakes.len()).unwrap_or(u64::MAX);
         if self.refused > told {
@@ -208,13 +218,14 @@ impl<T: Tally> Crowd<T> {
 
     /// The same for programs.
     pub fn fields(&self) -> Value {
-        let mistakes = self.mistakes.iter();
+        let mistake = |(line, problem): (&u64, &Problem)| {
+            let error = problem.to_json();
+            json!({ "file": self.file, "line": line, "error": error })
+        };
         json!({
             "profiles": self.profiles,
             "refused": self.refused,
-            "errors": mistakes
-                .map(|(line, problem)| json!({ "line": line, "error": problem.to_json() }))
-                .collect::<Vec<_>>(),
+            "errors": self.mistakes.iter().map(mistake).collect::<Vec<_>>(),
             "notes": self.notes,
         })
     }
@@ -231,8 +242,8 @@ pub fn walk<W: Watch>(
     let mut lines = Lines::new(reader);
     let mut progress = Progress::new(length, as_json);
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-    let mut crowds: Vec<_> = (0..threads).map(|_| Crowd::new(watch.empty())).collect();
-    let mut all = Crowd::new(watch.empty());
+    let mut crowds: Vec<_> = (0..threads).map(|_| Crowd::new(path, watch.empty())).collect();
+    let mut all = Crowd::new(path, watch.empty());
     loop {
         let round =
             read_round(&mut lines, &mut all).map_err(|error| Problem::file(path, &error))?;
@@ -282,9 +293,15 @@ fn look<W: Watch>(
     overrides: &Overrides,
     watch: &W,
 ) {
-    let looked = profile::read(bytes.trim_ascii(), overrides).and_then(|visitor| {
+    let looked = || {
+        let visitor = profile::read(bytes.trim_ascii_end(), overrides)?;
         let who = Example { line, id: visitor.id.clone() };
         watch.look(&mut crowd.tally, &who, &visitor)
+    };
+    // A defect of ours over one profile would else end the whole run, and not say over which. What
+    // it counted before that stays counted; the exit code says that the answer is not whole.
+    let looked = panic::catch_unwind(AssertUnwindSafe(looked)).unwrap_or_else(|_| {
+        Err(Problem::new("defect", "selvedge itself failed over this profile: please report it"))
     });
     match looked {
         Ok(notes) => {
@@ -333,5 +350,55 @@ impl Progress {
         if self.said && self.terminal {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{Example, Tally, Watch, walk};
+    use crate::problem::Outcome;
+    use crate::profile::{Overrides, Visitor};
+
+    /// Fails over whoever is called Eve, as a defect of ours would.
+    struct Defect;
+
+    impl Watch for Defect {
+        type Tally = u64;
+
+        fn empty(&self) -> u64 {
+            0
+        }
+
+        fn look(&self, count: &mut u64, who: &Example, _: &Visitor) -> Outcome<Vec<String>> {
+            assert_ne!(who.id.as_deref(), Some("eve"));
+            *count = count.saturating_add(1);
+            Ok(Vec::new())
+        }
+    }
+
+    impl Tally for u64 {
+        fn join(&mut self, other: Self) {
+            *self = self.saturating_add(other);
+        }
+    }
+
+    #[test]
+    fn a_defect_over_one_profile_is_told_by_line_and_stops_nobody() {
+        let path = std::env::temp_dir().join(format!("selvedge-defect-{}", std::process::id()));
+        let lines: Vec<String> = (1..=200)
+            .map(|line| format!(r#"{{"id":"{}"}}"#, if line == 77 { "eve" } else { "ada" }))
+            .collect();
+        assert!(fs::write(&path, lines.join("\n")).is_ok());
+        let crowd = walk(Path::new(&path), &Overrides::default(), true, &Defect);
+        assert!(fs::remove_file(&path).is_ok());
+        let told = crowd.map(|crowd| {
+            let codes = crowd.mistakes.iter().map(|(line, problem)| (*line, problem.line()));
+            (crowd.tally, crowd.profiles, crowd.refused, codes.collect::<Vec<_>>())
+        });
+        let line = "selvedge itself failed over this profile: please report it [defect]";
+        assert_eq!(told.ok(), Some((199, 199, 1, vec![(77, line.to_owned())])));
     }
 }

@@ -101,7 +101,7 @@ impl Job<'_> {
         loop {
             let read = lines.next(&mut line).map_err(|error| Problem::file(path, &error))?;
             let Some(read) = read else { break };
-            let answer = read.and_then(|()| self.answer(line.trim_ascii()));
+            let answer = read.and_then(|()| self.answer(line.trim_ascii_end()));
             match answer {
                 Ok((visitor, answer, notes)) => {
                     writeln!(out, "{}", self.to_json(&visitor, &answer, &notes))?;

@@ -115,8 +115,7 @@ fn check_request_field(name: &str) -> Outcome<()> {
 /// `unknown_request_field`, and those of events.
 pub fn read(bytes: &[u8], overrides: &Overrides) -> Outcome<Visitor> {
     let text = json::check_depth(bytes)?;
-    let file: ProfileFile = serde_json::from_str(text)
-        .map_err(|error| Problem::new("bad_profile", format!("this is no profile: {error}")))?;
+    let file: ProfileFile = serde_json::from_str(text).map_err(|error| no_profile(text, &error))?;
     let now = match (&overrides.now, &file.now) {
         (Some(now), _) => *now,
         (None, Some(text)) => json::time(text).ok_or_else(|| bad_time("now"))?,
@@ -152,6 +151,19 @@ pub fn read(bytes: &[u8], overrides: &Overrides) -> Outcome<Visitor> {
         request: Request(request),
         now,
     })
+}
+
+/// What the parser says, with its place apart: of one line among many the column alone, since the
+/// number of the line is the file's.
+fn no_profile(text: &str, error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    let said = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
+    let problem = Problem::new("bad_profile", format!("this is no profile: {said}"));
+    match text.contains('\n') {
+        true => problem.at(format!("line {line}, column {column}")),
+        false => problem.at(format!("column {column}")),
+    }
 }
 
 fn bad_time(place: &str) -> Problem {

@@ -320,10 +320,11 @@ fn a_profile_with_a_mistake_is_refused_with_its_place() {
             "events[0].timestamp",
         ),
         (r#"{"traits":{"x":{"y":1}}}"#, "bad_trait", "traits.x"),
-        (r#"{"consent":{"marketing":"grant"}}"#, "bad_profile", ""),
+        (r#"{"consent":{"marketing":"grant"}}"#, "bad_profile", "column 23"),
+        ("{\n  \"trait\": 1\n}", "bad_profile", "line 2, column 9"),
         (r#"{"request":{"pth":"/"}}"#, "unknown_request_field", "request"),
         (r#"{"now":"soon"}"#, "bad_time", "now"),
-        ("[]", "bad_profile", ""),
+        ("[]", "bad_profile", "column 2"),
     ] {
         let path = file(&format!("bad-{:x}.json", fnv(profile)), profile);
         let (exit, out, _) = run(selvedge().arg("decide").arg(shop()).arg(&path).arg("--json"));

@@ -166,7 +166,7 @@ fn simulate_counts_what_decide_answers_whatever_the_length_of_the_file() {
 }
 
 #[test]
-fn lines_that_hold_no_profile_are_told_by_number_and_stop_nobody() {
+fn lines_that_hold_no_profile_are_told_by_file_and_number_and_stop_nobody() {
     let source = file("bad-lines.json", &workspace().to_string());
     let long = format!("{{\"id\":\"{}\"}}", "x".repeat(4 * 1024 * 1024));
     let deep = format!("{}1{}", "[".repeat(99), "]".repeat(99));
@@ -192,8 +192,23 @@ fn lines_that_hold_no_profile_are_told_by_number_and_stop_nobody() {
     assert_eq!(told, expected);
     let note = "the workspace declares no trait `tierr`, did you mean `tier`?";
     assert_eq!(found["notes"][note], 1);
-    let (code, _, err) = run(&["diff"], &[&source, &source, &profiles]);
-    assert!(code == 1 && err.contains("error: line 9: a profile has at most"), "{err}");
+    let name = profiles.to_str().unwrap();
+    let first = &found["errors"][0];
+    assert_eq!((&first["file"], &first["error"]["where"]), (&json!(name), &json!("column 8")));
+    let (of_simulate, of_diff) = (vec![&*source, &profiles], vec![&*source, &source, &profiles]);
+    for (command, paths) in [("simulate", of_simulate), ("diff", of_diff)] {
+        let (code, _, err) = run(&[command], &paths);
+        let told: Vec<&str> = err.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!((code, told.len()), (1, 5), "{err}");
+        for (at, line, message, end) in [
+            (0, 8, "this is no profile: unknown field `trait`, expected", "(column 8)"),
+            (1, 9, "a profile has at most 4194304 bytes", "[profile_too_large]"),
+            (4, 12, "a trait is a text, a number, a bool or", "(traits.__proto__)"),
+        ] {
+            let begin = format!("error: {name}:{line}: {message}");
+            assert!(told[at].starts_with(&begin) && told[at].ends_with(end), "{err}");
+        }
+    }
     let (code, _, err) = run(&["simulate", "--placement", "heroo"], &[&source, &profiles]);
     assert!(code == 1 && err.contains("did you mean `hero`?"), "{err}");
     let none = Path::new("no-such-file.ndjson");

@@ -143,10 +143,12 @@ test("an erasure reaches the edge, and a late event brings nobody back", async (
 test("the command counts whom the edge puts into an audience, and nobody who said no", async () => {
   const file = join(folder, "workspace.json");
   await writeFile(file, WORKSPACE);
+  const told = async (...more) => {
+    const words = ["audiences", file, "--central", url, "--key", KEYS.central, ...more];
+    return (await promisify(execFile)(join(PROGRAMS, "selvedge"), words)).stdout;
+  };
   const size = async () => {
-    const words = ["audiences", file, "--json", "--central", url, "--key", KEYS.central];
-    const { stdout } = await promisify(execFile)(join(PROGRAMS, "selvedge"), words);
-    const answer = JSON.parse(stdout);
+    const answer = JSON.parse(await told("--json"));
     assert.equal(answer.exact, true);
     return answer.audiences.find((one) => one.audience === "wants_to_cancel").size;
   };
@@ -157,6 +159,10 @@ test("the command counts whom the edge puts into an audience, and nobody who sai
   await browser.login("C-5");
   assert.equal(await offer(browser), "extension");
   await until(async () => (await size()) === before + 1, "she is counted");
+  // What people read is made of the fields that programs get.
+  const text = await told();
+  assert.match(text, /^counted: everybody was looked at$/m);
+  assert.match(text, new RegExp(`^wants_to_cancel +${before + 1} `, "m"));
   await browser.consent({ profile: false });
   assert.equal(await offer(browser), "welcome");
   await until(async () => (await size()) === before, "she is not counted any more");

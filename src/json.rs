@@ -1,6 +1,8 @@
 //! JSON for the hosts that speak it: values, times, and Segment's calls. It must never be part of a
 //! page, and never parse what was not bounded before.
 
+#[cfg(feature = "keys")]
+mod evaluator;
 mod explained;
 mod segment;
 
@@ -9,6 +11,8 @@ use crate::limits;
 use crate::rule::Value;
 use crate::time::Timestamp;
 
+#[cfg(feature = "keys")]
+pub use evaluator::evaluator_file;
 pub use segment::{batch, event, written};
 
 /// A JSON value as the core's: scalars and flat lists of scalars. None for null, objects and nested

@@ -346,6 +346,19 @@ impl Offer {
             && self.holdouts == other.holdouts
     }
 
+    /// The same offer for a host that does not show it.
+    pub(crate) fn without_contents(&self) -> Self {
+        let experiment = self.experiment.as_ref().map(|part| {
+            let arms: Vec<Arm> = part.arms.get().unwrap_or_default();
+            let arms = arms.into_iter().map(|arm| match arm {
+                Arm::Nothing => Arm::Nothing,
+                Arm::Same | Arm::Content(_) => Arm::Same,
+            });
+            InExperiment::new(part.experiment, &arms.collect())
+        });
+        Self { experiment, content: Contents::default(), ..self.clone() }
+    }
+
     /// Its contents with those of all its variants.
     pub fn all_contents(&self) -> impl Iterator<Item = Contents> {
         let arms = self.experiment.as_ref().and_then(|part| part.arms.get());

@@ -160,17 +160,31 @@ impl Rules {
         self.image.kind(slot.0)
     }
 
-    /// The path and the type's number of every slot that a host may set; an empty path stands for
+    /// The path and the type of every slot that a host may set; an empty path stands for
     /// one that it may not.
-    pub fn paths(&self) -> Vec<(&str, u32)> {
+    pub fn paths(&self) -> Vec<(&str, Option<Kind>)> {
         let slots = (0..).take(self.image.slots());
         slots
             .map(|slot| {
                 let path = self.path(Slot(slot)).filter(|_| self.image.version_of(slot).is_none());
-                let kind = self.image.number(Column::SlotKinds, slot.into());
-                (path.unwrap_or_default(), kind.unwrap_or_default())
+                (path.unwrap_or_default(), self.image.kind(slot))
             })
             .collect()
+    }
+
+    /// The slots of texts, and of lists of texts, that conditions know by their segments alone.
+    #[cfg(feature = "keys")]
+    pub fn brief_slots(&self) -> Vec<Slot> {
+        let nodes = (0..).take(self.image.column(Column::NodeOps).len());
+        let nodes = nodes.filter_map(|place| self.image.node(place));
+        let read: alloc::collections::BTreeSet<u32> =
+            nodes.filter(|node| matches!(node.op, Op::Slot | Op::Has)).map(|node| node.a).collect();
+        let slots = (0..).take(self.image.slots());
+        let brief = slots.filter(|slot| {
+            let is_text = matches!(self.image.kind(*slot), Some(Kind::String | Kind::Strings));
+            is_text && self.image.view_of(*slot).is_none() && !read.contains(&u32::from(*slot))
+        });
+        brief.map(Slot).collect()
     }
 
     /// What a condition comes to. [`Scratch::begin`] goes before.
@@ -358,11 +372,9 @@ impl Rules {
         image.put_parts(Column::ConjunctStarts, Column::Conjuncts, &rules);
     }
 
-    /// Takes the paths of slots away that neither a condition nor anything in `shown` reads, so
-    /// that no host brings their values.
-    pub fn hide_unread(&mut self, shown: &alloc::collections::BTreeSet<Slot>) {
-        let mut read = self.read_slots();
-        read.extend(shown);
+    /// Takes the paths of slots away that no condition reads, so that no host brings their values.
+    pub fn hide_unread(&mut self) {
+        let read = self.read_slots();
         for (slot, path) in (0..).zip(self.image.column_mut(Column::SlotPaths)) {
             if !read.contains(&Slot(slot)) {
                 *path = u32::MAX;

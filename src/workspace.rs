@@ -414,18 +414,16 @@ impl Workspace {
     }
 
     /// For a server that holds profiles itself and decides on them: every placement, condition and
-    /// experiment, and nothing that only the edge needs.
+    /// experiment, and nothing that only the edge needs. What offers say is none of its business.
     #[must_use]
     pub fn for_evaluator(&self) -> Self {
         let mut rules = self.rules.without_spans();
         let groups: Vec<GroupId> =
             self.placements.iter().map(|placement| placement.group).collect();
         rules.keep_groups(&groups);
-        let contents = self.offers.iter().flat_map(Offer::all_contents);
-        let shown = contents.flat_map(|contents| contents.slots()).collect();
-        rules.hide_unread(&shown);
-        let part = self.with(rules, self.placements.clone());
-        Self { offers: self.offers.clone(), ..part }.open()
+        rules.hide_unread();
+        let offers = self.offers.iter().map(Offer::without_contents).collect();
+        Self { offers, ..self.with(rules, self.placements.clone()) }.open()
     }
 
     fn with(&self, rules: Rules, placements: Vec<Placement>) -> Self {

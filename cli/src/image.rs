@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use selvedge::json::evaluator_file;
 use serde_json::json;
 
 use crate::args::ImageFor;
@@ -13,18 +14,24 @@ use crate::problem::{Outcome, Problem};
 /// Writes the image; false where the workspace has a mistake, which is shown.
 pub fn run(path: &Path, out: &Path, whom: ImageFor, as_json: bool) -> Outcome<bool> {
     let Some(workspace) = check::workspace(path, as_json)? else { return Ok(false) };
-    let part = match whom {
-        ImageFor::Page => workspace.for_page(),
-        ImageFor::Evaluator => workspace.for_evaluator(),
+    let bytes = match whom {
+        ImageFor::Page => workspace.for_page().to_bytes(),
+        ImageFor::Evaluator => evaluator_file(&workspace),
     };
-    let bytes = part.to_bytes().map_err(Problem::from)?;
+    let bytes = bytes.map_err(Problem::from)?;
     std::fs::write(out, &bytes).map_err(|error| Problem::file(out, &error))?;
     let mut said = io::stdout().lock();
     if as_json {
-        let answer = json!({ "ok": true, "version": part.version, "bytes": bytes.len() });
+        let answer = json!({ "ok": true, "version": workspace.version, "bytes": bytes.len() });
         writeln!(said, "{answer}")?;
     } else {
-        writeln!(said, "{} holds version {}: {} bytes", out.display(), part.version, bytes.len())?;
+        writeln!(
+            said,
+            "{} holds version {}: {} bytes",
+            out.display(),
+            workspace.version,
+            bytes.len()
+        )?;
     }
     Ok(true)
 }

@@ -3,7 +3,6 @@
 //! must never decide anything itself, and never assume a consent: a purpose that the caller does
 //! not list is denied.
 
-import * as glue from "selvedge-evaluator-core";
 import { type Context, Packer, type Slot } from "./pack";
 
 export type { Assurance, Context, Purpose, Value } from "./pack";
@@ -17,18 +16,54 @@ export interface Decision {
   reason: string;
 }
 
-/** The type of a slot that holds a time, by its number in an image. */
-const TIMESTAMP_KIND = 4;
-/** What stands before the names of traits and of a request's fields in the paths of slots. */
-const TRAIT = "profile.";
-const FIELD = "request.";
 /** The number under which `decide` holds what it decides on. */
 const TRANSIENT = 0;
+/** The format of the files that this release reads. */
+const FORMAT = 1;
+/** Bytes of the length that a file begins with. */
+const LENGTH_BYTES = 4;
 const FIRST_INPUT_BYTES = 16 * 1024;
 /** As many profiles are held before it pays to remember what the core says of texts. */
 const FIRST_PROFILES = 16;
 /** To make room costs more than to fill it: the codes of several traces share what is made. */
 const SHARED_CODES = 32 * 1024;
+
+const utf8 = new TextDecoder();
+
+/** The functions of the core, as `js/evaluator/src` has them. */
+interface Core {
+  memory: WebAssembly.Memory;
+  /** Room for an image of so many bytes: where it begins, or 0. */
+  image(bytes: number): number;
+  /** Takes in the image that stands there; 0 where it is none. */
+  load(bytes: number): number;
+  /** Room for so many bytes of a packed profile: where it begins, or 0. */
+  input(bytes: number): number;
+  /** The segment of a slot that the text in these bytes of the input lies in; 0 of what is none. */
+  segment(slot: number, from: number, until: number): number;
+  /** Holds the profile that stands in the input; 0 where it is none. */
+  hold(profile: number, bytes: number): number;
+  /** Decides every placement: where the answer's 32-bit words begin, or 0. */
+  choose(profile: number, nowMs: number, trace: number): number;
+  /** Where the key of an offer stands. */
+  key(offer: number): number;
+  /** How many bytes it has. */
+  key_len(offer: number): number;
+  /** The number of an offer's experiment plus one; 0 where it is in none. */
+  experiment(offer: number): number;
+}
+
+/** What stands before the image: names that the core has no use for. */
+interface Names {
+  format: number;
+  version: string;
+  slots: Slot[];
+  placements: string[];
+  /** Of each experiment. */
+  variants: string[][];
+  /** The words of reasons. */
+  codes: string[];
+}
 
 interface Offer {
   key: string;
@@ -36,11 +71,11 @@ interface Offer {
   variants: readonly string[];
 }
 
-/** The evaluator of one workspace. A module instance holds one: a new one replaces it. */
+/** The evaluator of one workspace. */
 export class Evaluator {
   readonly version: string;
   readonly placements: readonly string[];
-  readonly #memory: WebAssembly.Memory;
+  readonly #core: Core;
   readonly #packer: Packer;
   /** Offers that have won, by their numbers. */
   readonly #offers: Offer[] = [];
@@ -53,31 +88,17 @@ export class Evaluator {
   /** How many profiles were held, up to `FIRST_PROFILES`. */
   #held = 0;
 
-  /** `wasm` is the core, `image` what `selvedge image` made of the workspace. */
-  constructor(wasm: WebAssembly.Module | BufferSource, image: Uint8Array) {
+  /** `wasm` is the core, `file` what `selvedge image` made of the workspace. */
+  constructor(wasm: WebAssembly.Module | BufferSource, file: Uint8Array) {
     const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
-    this.#memory = glue.initSync({ module }).memory;
-    if (!glue.load(image)) throw new Error("these bytes are no workspace image of this release");
-    const parts = glue.catalog().split("\0");
-    let place = 0;
-    const next = () => parts[place++] ?? "";
-    const list = () => {
-      const count = Number(next());
-      place += count;
-      return parts.slice(place - count, place);
-    };
-    this.version = next();
-    const slots: Slot[] = [];
-    for (let number = 0, count = Number(next()); number < count; number++) {
-      const slot = slotOf(number, next(), Number(next()));
-      if (slot !== null) slots.push(slot);
-    }
-    this.placements = list();
-    const variants: string[][] = [];
-    for (let count = Number(next()); count > 0; count--) variants.push(list());
-    this.#variants = variants;
-    this.#codes = list();
-    this.#packer = new Packer(this.version, slots, (bytes) => this.#room(bytes));
+    const core = new WebAssembly.Instance(module).exports as unknown as Core;
+    this.#core = core;
+    const names = load(core, file);
+    this.version = names.version;
+    this.placements = names.placements;
+    this.#variants = names.variants;
+    this.#codes = names.codes;
+    this.#packer = new Packer(names.version, names.slots, (bytes) => this.#room(bytes));
     this.#room(FIRST_INPUT_BYTES);
   }
 
@@ -90,8 +111,7 @@ export class Evaluator {
   /** Keeps a profile in Wasm memory under a number of the caller's; 0 is what `decide` uses. */
   hold(profile: number, context: Context): void {
     if (this.#held < FIRST_PROFILES && ++this.#held === FIRST_PROFILES) {
-      this.#packer.remember([...glue.brief_slots()], glue.segment);
-      this.#refresh();
+      this.#packer.remember(this.#core.segment);
     }
     this.#take(profile, this.#packer.pack(context, true));
   }
@@ -111,17 +131,21 @@ export class Evaluator {
 
   /** Decides every placement for a profile that is held. */
   decideHeld(profile: number, now = Date.now()): Decision[] {
-    const from = this.#choose(profile, now, false);
-    return this.placements.map((placement, at) => {
-      const offer = this.#offer(this.#words[from + 2 * at] ?? 0);
-      const variant = offer?.variants[(this.#words[from + 2 * at + 1] ?? 0) - 1] ?? null;
-      return { placement, offer: offer?.key ?? null, variant, reason: offer ? "won" : "no_offer" };
-    });
+    const from = this.#choose(profile, now, 0);
+    const decisions: Decision[] = [];
+    for (const placement of this.placements) {
+      const at = from + 2 * decisions.length;
+      const offer = this.#offer(this.#words[at] ?? 0);
+      const variant = offer?.variants[(this.#words[at + 1] ?? 0) - 1] ?? null;
+      const reason = offer ? "won" : "no_offer";
+      decisions.push({ placement, offer: offer?.key ?? null, variant, reason });
+    }
+    return decisions;
   }
 
   /** The keys of the offers that win, in the order of the placements. */
   winners(profile: number, now = Date.now()): string[] {
-    const from = this.#choose(profile, now, false);
+    const from = this.#choose(profile, now, 0);
     const keys: string[] = [];
     for (let at = 0; at < this.placements.length; at++) {
       const offer = this.#offer(this.#words[from + 2 * at] ?? 0);
@@ -136,7 +160,7 @@ export class Evaluator {
    */
   trace(profile: number, now = Date.now()): Uint8Array[] {
     const count = this.placements.length;
-    const ends = this.#choose(profile, now, true) + 2 * count;
+    const ends = this.#choose(profile, now, 1) + 2 * count;
     const begin = this.#words[ends + count] ?? 0;
     const length = count === 0 ? 0 : (this.#words[ends + count - 1] ?? 0);
     if (this.#used + length > this.#shared.length) {
@@ -165,29 +189,25 @@ export class Evaluator {
   /** The offer whose number plus one this is; null of 0. */
   #offer(word: number): Offer | null {
     if (word === 0) return null;
-    let offer = this.#offers[word - 1];
-    if (offer === undefined) {
-      offer = this.#named(word - 1);
-      this.#offers[word - 1] = offer;
-    }
+    const at = word - 1;
+    const known = this.#offers[at];
+    if (known !== undefined) return known;
+    const core = this.#core;
+    const key = utf8.decode(new Uint8Array(core.memory.buffer, core.key(at), core.key_len(at)));
+    const offer = { key, variants: this.#variants[core.experiment(at) - 1] ?? [] };
+    this.#offers[at] = offer;
     return offer;
   }
 
-  #named(at: number): Offer {
-    const [key = "", experiment] = glue.offer(at).split("\0");
-    this.#refresh();
-    return { key, variants: this.#variants[Number(experiment) - 1] ?? [] };
-  }
-
   #take(profile: number, bytes: number): void {
-    const held = glue.hold(profile, bytes);
+    const held = this.#core.hold(profile, bytes);
     this.#refresh();
-    if (!held) throw new Error("these bytes are no profile of this workspace");
+    if (held === 0) throw new Error("these bytes are no profile of this workspace");
   }
 
   /** Where the answer begins, as an index into the words. */
-  #choose(profile: number, now: number, trace: boolean): number {
-    const pointer = glue.choose(profile, now, trace);
+  #choose(profile: number, now: number, trace: number): number {
+    const pointer = this.#core.choose(profile, now, trace);
     if (pointer === 0) throw new Error(`no profile is held under ${profile}`);
     this.#refresh();
     return pointer / 4;
@@ -197,26 +217,37 @@ export class Evaluator {
    * for that is much cheaper than to ask for the buffers. */
   #refresh(): void {
     if (this.#words.length > 0) return;
-    this.#words = new Uint32Array(this.#memory.buffer);
+    this.#words = new Uint32Array(this.#core.memory.buffer);
     this.#room(Math.max(this.#packer.bytes.length, FIRST_INPUT_BYTES));
   }
 
   /** Makes the input hold so many bytes. What stood in it stays. */
   #room(bytes: number): void {
     if (bytes <= this.#packer.bytes.length) return;
-    const pointer = glue.input(bytes);
+    const pointer = this.#core.input(bytes);
     if (pointer === 0) throw new Error(`a profile of ${bytes} bytes is too large`);
-    const { buffer } = this.#memory;
+    const { buffer } = this.#core.memory;
     this.#packer.bytes = new Uint8Array(buffer, pointer, bytes);
     if (this.#words.length === 0) this.#words = new Uint32Array(buffer);
   }
 }
 
-/** The slot that conditions read as `profile.NAME`, `profile['NAME']` or `request.NAME`; null of
- * any other. */
-function slotOf(number: number, path: string, kind: number): Slot | null {
-  const isTrait = path.startsWith(TRAIT);
-  if (!isTrait && !path.startsWith(FIELD)) return null;
-  const name = path.slice(isTrait ? TRAIT.length : FIELD.length);
-  return { number, name, isTrait, isTime: kind === TIMESTAMP_KIND };
+/** Takes in the image in a file; the names that stand before it. */
+function load(core: Core, { buffer, byteOffset, byteLength }: Uint8Array): Names {
+  let cause: unknown;
+  try {
+    const length = new DataView(buffer, byteOffset, byteLength).getUint32(0, true);
+    const from = LENGTH_BYTES + length;
+    const image = new Uint8Array(buffer, byteOffset + from, byteLength - from);
+    const text = new Uint8Array(buffer, byteOffset + LENGTH_BYTES, length);
+    const names: Names = JSON.parse(utf8.decode(text));
+    const room = names.format === FORMAT ? core.image(image.length) : 0;
+    if (room !== 0) {
+      new Uint8Array(core.memory.buffer, room, image.length).set(image);
+      if (core.load(image.length) !== 0) return names;
+    }
+  } catch (error) {
+    cause = error;
+  }
+  throw new Error("these bytes are no workspace image of this release", { cause });
 }

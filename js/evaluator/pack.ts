@@ -28,6 +28,8 @@ export interface Slot {
   name: string;
   isTrait: boolean;
   isTime: boolean;
+  /** Whether the core knows its texts by their segments alone. */
+  isBrief: boolean;
 }
 
 /** Purposes as bits of one number. */
@@ -107,11 +109,10 @@ export class Packer {
     }
   }
 
-  /** From here on profiles may bring texts of these slots as segments, which the core is asked for
-   * once. */
-  remember(slots: readonly number[], ask: Ask): void {
+  /** From here on profiles may bring texts as segments, which the core is asked for once. */
+  remember(ask: Ask): void {
     for (const [place, slot] of this.#slots.entries()) {
-      if (slot.isTrait && slots.includes(slot.number)) this.#segments[place] = new Map();
+      if (slot.isTrait && slot.isBrief) this.#segments[place] = new Map();
     }
     this.#ask = ask;
   }

@@ -1,30 +1,12 @@
 //! Segments in place of texts: a host that remembers in which segment a text lies need not bring
 //! the text again. It must never be asked of a slot whose text anything reads itself.
 
-use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
-
 use super::facts::{Facts, LIST};
-use super::image::{Column, Op};
-use super::value::Kind;
+use super::image::Column;
 use super::{Rules, Slot};
 use crate::pack::Reader;
 
 impl Rules {
-    /// The slots of texts, and of lists of texts, that conditions know by their segments alone.
-    pub fn brief_slots(&self) -> Vec<Slot> {
-        let nodes = (0..).take(self.image.column(Column::NodeOps).len());
-        let nodes = nodes.filter_map(|place| self.image.node(place));
-        let read: BTreeSet<u32> =
-            nodes.filter(|node| matches!(node.op, Op::Slot | Op::Has)).map(|node| node.a).collect();
-        let slots = (0..).take(self.image.slots());
-        let brief = slots.filter(|slot| {
-            let is_text = matches!(self.image.kind(*slot), Some(Kind::String | Kind::Strings));
-            is_text && self.image.view_of(*slot).is_none() && !read.contains(&u32::from(*slot))
-        });
-        brief.map(Slot).collect()
-    }
-
     /// The segment of a slot that a text lies in.
     pub fn segment_of(&self, slot: Slot, text: &str) -> u32 {
         self.segment(slot.0, self.symbol(text).into())

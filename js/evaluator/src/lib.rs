@@ -1,6 +1,7 @@
 //! The core for servers that hold profiles themselves: packed profiles in, numbers out. Profiles
-//! stay in Wasm memory between calls, under numbers that the host gives them; texts cross once, in
-//! the catalog. It must never decide anything itself.
+//! stay in Wasm memory between calls, under numbers that the host gives them; no text comes out but
+//! the keys of offers. JavaScript calls these functions as they stand, without bindings in between.
+//! It must never decide anything itself.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
@@ -8,9 +9,10 @@
 
 use std::cell::RefCell;
 
-use selvedge::decide::{self, Code, Trace, Work};
+use selvedge::decide::{self, Trace, Work};
 use selvedge::limits::PLAIN_QUESTIONS;
-use selvedge::rule::{Slot, push_digits};
+use selvedge::offer::Offer;
+use selvedge::rule::Slot;
 use selvedge::slice::Resident;
 use selvedge::time::Timestamp;
 use selvedge::workspace::Workspace;
@@ -22,6 +24,8 @@ static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// Profiles that may be held at a time; each takes some kilobytes.
 const PROFILES: usize = 65_536;
+/// Bytes of an image: more than any workspace takes.
+const IMAGE_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of one packed profile.
 const PROFILE_BYTES: usize = 1024 * 1024;
 
@@ -48,90 +52,23 @@ fn with<T: Default>(act: impl FnOnce(&mut Evaluator) -> T) -> T {
     EVALUATOR.with(|one| one.try_borrow_mut().map(|mut one| act(&mut one)).unwrap_or_default())
 }
 
-/// Takes an evaluator's image in; false if it cannot be read. The profiles go: they were another's.
+/// Room for an image of `len` bytes; null where it is too much.
 #[wasm_bindgen]
-pub fn load(image: &[u8]) -> bool {
-    with(|one| {
-        let old = std::mem::take(one);
-        match old.workspace {
-            // Nothing to give back, and the code for it need not be compiled.
-            None => std::mem::forget(old),
-            Some(_) => give_back(old),
-        }
-        let Some(workspace) = Workspace::read_plain(image) else { return false };
-        // There was none, as above.
-        std::mem::forget(one.workspace.replace(workspace));
-        true
-    })
+pub fn image(len: usize) -> *mut u8 {
+    room(len, IMAGE_BYTES)
 }
 
-/// The workspace's names, parted by NUL, each list after its length: the version; slots, each with
-/// path and type; placements; experiments, each as the list of its variants; reason codes.
-#[wasm_bindgen]
-pub fn catalog() -> String {
-    with(|one| {
-        let Some(workspace) = &one.workspace else { return String::new() };
-        let mut out = workspace.version.clone();
-        let slots = workspace.rules.paths();
-        count(&mut out, slots.len());
-        for (path, kind) in slots {
-            name(&mut out, path);
-            count(&mut out, usize::try_from(kind).unwrap_or_default());
-        }
-        count(&mut out, workspace.placements.len());
-        for placement in &workspace.placements {
-            name(&mut out, &placement.name);
-        }
-        count(&mut out, workspace.experiments.len());
-        for experiment in &workspace.experiments {
-            count(&mut out, experiment.variants.len());
-            for variant in &experiment.variants {
-                name(&mut out, variant);
-            }
-        }
-        count(&mut out, Code::WORDS.len());
-        for word in Code::WORDS {
-            name(&mut out, word);
-        }
-        out
-    })
-}
-
-#[inline(never)]
-fn name(out: &mut String, name: &str) {
-    out.push('\0');
-    out.push_str(name);
-}
-
-/// A number that follows a name.
-#[inline(never)]
-fn count(out: &mut String, number: usize) {
-    out.push('\0');
-    push_digits(out, number as u64);
-}
-
-/// The key of an offer, and behind a NUL the number of its experiment plus one: names are asked for
-/// when an offer first wins, since most never do.
-#[wasm_bindgen]
-pub fn offer(at: usize) -> String {
-    with(|one| {
-        let offer = one.workspace.as_ref().and_then(|workspace| workspace.offers.get(at));
-        offer.map_or_else(String::new, |offer| {
-            let experiment = offer.experiment.as_ref();
-            let experiment = experiment.map_or(0, |part| usize::from(part.experiment) + 1);
-            let mut out = offer.key.clone();
-            count(&mut out, experiment);
-            out
-        })
-    })
-}
-
-/// Room for `len` bytes of a packed profile; null where it is too much. It may move the memory that
-/// JavaScript sees.
+/// Room for `len` bytes of a packed profile; null where it is too much. What stood there stays.
 #[wasm_bindgen]
 pub fn input(len: usize) -> *mut u8 {
+    room(len, PROFILE_BYTES)
+}
+
+/// It may move the memory that JavaScript sees.
+#[inline(never)]
+fn room(len: usize, most: usize) -> *mut u8 {
     EVALUATOR.with(|one| match one.try_borrow_mut() {
-        Ok(mut one) if len <= PROFILE_BYTES => {
+        Ok(mut one) if len <= most => {
             if one.input.len() < len {
                 one.input.resize(len, 0);
             }
@@ -141,12 +78,48 @@ pub fn input(len: usize) -> *mut u8 {
     })
 }
 
-/// The slots of texts, and of lists of texts, that profiles may bring as segments.
+/// Takes the image in whose `len` bytes stand in the input, and gives the input back; false where
+/// they are none, or where one was taken in before.
 #[wasm_bindgen]
-pub fn brief_slots() -> Vec<u16> {
+pub fn load(len: usize) -> bool {
     with(|one| {
-        let slots = one.workspace.as_ref().map(|workspace| workspace.rules.brief_slots());
-        slots.unwrap_or_default().into_iter().map(|slot| slot.0).collect()
+        if one.workspace.is_some() {
+            return false;
+        }
+        let input = std::mem::take(&mut one.input);
+        let read = input.get(..len).and_then(Workspace::read_plain);
+        let is_read = read.is_some();
+        // There was none, and the code to give one back need not be compiled.
+        std::mem::forget(std::mem::replace(&mut one.workspace, read));
+        is_read
+    })
+}
+
+/// Where in memory the key of an offer stands: names are asked for when an offer first wins, since
+/// most never do. 0 of what is no offer's number.
+#[wasm_bindgen]
+pub fn key(at: usize) -> usize {
+    of_offer(at, |offer| offer.key.as_ptr().addr())
+}
+
+/// How many bytes that key has.
+#[wasm_bindgen]
+pub fn key_len(at: usize) -> usize {
+    of_offer(at, |offer| offer.key.len())
+}
+
+/// The number of an offer's experiment plus one; 0 where it is in none.
+#[wasm_bindgen]
+pub fn experiment(at: usize) -> usize {
+    of_offer(at, |offer| {
+        offer.experiment.as_ref().map_or(0, |part| usize::from(part.experiment) + 1)
+    })
+}
+
+#[inline(always)]
+fn of_offer(at: usize, asked: impl FnOnce(&Offer) -> usize) -> usize {
+    with(|one| {
+        one.workspace.as_ref().and_then(|workspace| workspace.offers.get(at)).map_or(0, asked)
     })
 }
 
@@ -245,11 +218,6 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
         output.push(u32::try_from(codes.as_ptr().addr()).unwrap_or(0));
         output.as_ptr()
     })
-}
-
-#[inline(never)]
-fn give_back(old: Evaluator) {
-    drop(old);
 }
 
 /// By itself, since a fresh process compiles each function when it is first called.

@@ -50,7 +50,6 @@ pub fn build() -> Result<()> {
             .arg("js/evaluator/evaluator.ts")
             .args(["--bundle", "--format=esm", "--target=es2022"])
             .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
-            .arg(format!("--alias:selvedge-evaluator-core={}", folder.join("core.js").display()))
             .arg(format!("--outfile={}", folder.join("evaluator.mjs").display())),
     )?;
     files::write_if_changed(&stamp, key.as_bytes())

@@ -2,6 +2,7 @@
 //! shown, and never let a value become markup: content is typed text and links.
 
 mod content;
+mod list;
 mod schedule;
 
 use alloc::string::String;
@@ -18,6 +19,7 @@ use crate::rule::RuleId;
 use crate::time::Timestamp;
 
 pub use content::{Content, Contents, Field, FieldKind, Fields, Part, Template, is_spoken};
+pub use list::Offers;
 pub use schedule::{Schedule, WeeklyWindow};
 
 /// How sure we are of who is in front of the screen.
@@ -198,7 +200,7 @@ pub struct Rollout {
     pub seed: Option<String>,
     /// The highest of the ten thousand buckets that may see it, as GrowthBook's `coverage` is read.
     pub highest: u16,
-    /// The hash of the seed, by [`Offer::open`].
+    /// The hash of the seed, by `Offer::open`.
     pub(crate) begun: u32,
 }
 
@@ -283,7 +285,7 @@ impl Offer {
     }
 
     /// Hashes the seed of its rollout, so that no decision has to.
-    pub(crate) fn open(&mut self) {
+    fn open(&mut self) {
         if let Some(rollout) = &mut self.rollout {
             rollout.begun = experiment::begin(rollout.seed.as_ref().unwrap_or(&self.key));
         }

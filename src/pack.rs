@@ -35,6 +35,11 @@ impl<'a> Reader<'a> {
         (!self.failed && self.rest.is_empty()).then_some(value)
     }
 
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Whether all was read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()

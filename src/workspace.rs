@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::experiment::Experiment;
 use crate::ids;
 use crate::limits;
-use crate::offer::Offer;
+use crate::offer::{Offer, Offers};
 #[cfg(feature = "keys")]
 use crate::pack::put_bytes;
 use crate::pack::{Pack, Reader, pack_struct, pack_words};
@@ -25,7 +25,7 @@ use crate::profile::Sequence;
 use crate::rule::{GroupId, Kind, RuleId, Rules, Slot};
 
 /// Version of the image; a different one is refused, and published anew from the source.
-pub const IMAGE_FORMAT: u16 = 4;
+pub const IMAGE_FORMAT: u16 = 5;
 
 /// A declared trait.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -262,7 +262,7 @@ pub struct Workspace {
     /// Placements, by name.
     pub placements: Vec<Placement>,
     /// Offers, by key.
-    pub offers: Vec<Offer>,
+    pub offers: Offers,
     /// Experiments and holdouts, by name.
     pub experiments: Vec<Experiment>,
     /// What offers ask for before their conditions, alike for many: of each such gate one offer
@@ -304,16 +304,9 @@ type EdgePart = (
 );
 
 impl Workspace {
-    /// Finds the gates, and begins the hashes of rollouts. Call it once placements and offers are
-    /// there.
+    /// Finds the gates. Call it once placements and offers are there.
     #[must_use]
     pub fn open(mut self) -> Self {
-        self.find_gates();
-        self.offers.iter_mut().for_each(Offer::open);
-        self
-    }
-
-    fn find_gates(&mut self) {
         self.gates.clear();
         let mut gate_of = Vec::with_capacity(self.offers.len());
         for (offer, at) in self.offers.iter().zip(0..) {
@@ -331,6 +324,7 @@ impl Workspace {
             let gate = |at: &u32| gate_of.get(usize::try_from(*at).ok()?).copied();
             placement.gates = placement.offers.iter().filter_map(gate).collect();
         }
+        self
     }
 
     /// Whether a page may not evaluate this offer's condition itself: it reads what is not public,
@@ -432,7 +426,7 @@ impl Workspace {
             rules,
             request: self.request.clone(),
             placements,
-            offers: Vec::new(),
+            offers: Offers::default(),
             experiments: self.experiments.clone(),
             gates: Vec::new(),
             elsewhere: Vec::new(),
@@ -486,15 +480,21 @@ impl Workspace {
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut workspace = Self::read_plain(bytes)?;
-        workspace.rules.index();
-        Some(workspace)
+        workspace.index().then_some(workspace)
     }
 
-    /// The same without an index, for a host that may be asked too little for one to pay: until it
-    /// calls [`Rules::index`], it decides by [`decide::try_each`](crate::decide::try_each).
+    /// Makes ready what many decisions use: the index, and all offers. False where an offer is not
+    /// whole.
+    pub fn index(&mut self) -> bool {
+        self.rules.index();
+        self.offers.unpack_all()
+    }
+
+    /// The same without an index and with packed offers, for a host that may be asked too little for
+    /// more to pay: until it calls [`Workspace::index`], it decides by
+    /// [`decide::try_each`](crate::decide::try_each), and an offer that is not whole is none.
     pub fn read_plain(bytes: &[u8]) -> Option<Self> {
-        let (mut workspace, whole) = Self::unpack(bytes);
-        workspace.offers.iter_mut().for_each(Offer::open);
+        let (workspace, whole) = Self::unpack(bytes);
         let workspace = ManuallyDrop::into_inner(workspace);
         if whole { Some(workspace) } else { workspace.refuse() }
     }
@@ -507,9 +507,8 @@ impl Workspace {
     }
 
     /// Loads a page's image into what stays in memory for good, and says whether the bytes were
-    /// one: the code that gives a workspace back is no small part of a page's core. Rollouts are
-    /// left as they are, since a page has none, and rules without their index:
-    /// [`Workspace::read`] makes both ready.
+    /// one: the code that gives a workspace back is no small part of a page's core. Offers are left
+    /// packed, and rules without their index: [`Workspace::index`] makes both ready.
     #[cfg_attr(feature = "server", inline(never))]
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);
@@ -568,8 +567,7 @@ impl Workspace {
 
     /// The index of an offer.
     pub fn offer_at(&self, key: &str) -> Option<u32> {
-        let at = self.offers.binary_search_by(|offer| offer.key.as_str().cmp(key)).ok()?;
-        u32::try_from(at).ok()
+        u32::try_from(self.offers.position(key)?).ok()
     }
 
     /// The index of an offer that a page shows: those that are placed elsewhere come after the

@@ -75,7 +75,7 @@ fn placements_of_one_page_are_decided_as_each_by_itself() {
                     } else {
                         decide::choose(&workspace, &view, now, placement, taken_now, work)
                     };
-                    let offer = chosen.map(|one| &workspace.offers[one.offer as usize]);
+                    let offer = chosen.map(|one| workspace.offers.get(one.offer as usize).unwrap());
                     assert_eq!(offer.map(|offer| &offer.key), wanted.offer.as_ref(), "{seed}");
                     let variant = chosen
                         .and_then(|one| decide::variant_name(&workspace, offer?, one.variant));

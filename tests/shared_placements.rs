@@ -116,7 +116,8 @@ fn each_is_decided_and_explained_as_by_itself() {
                 let request = Request::default();
                 let name = &placement.name;
                 let wanted = decide::decide(&workspace, &view, &request, NOW, name, &keys, true);
-                let offer = chosen.map(|one| &workspace.offers[one.offer as usize].key);
+                let offer =
+                    chosen.map(|one| &workspace.offers.get(one.offer as usize).unwrap().key);
                 assert_eq!(offer, wanted.offer.as_ref(), "seed {seed}, {name}");
                 let words: Vec<_> = wanted.trace.iter().map(|one| one.code.as_str()).collect();
                 assert!(trace.words().eq(words.iter().copied()), "seed {seed}, {name}: {words:?}");

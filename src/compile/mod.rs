@@ -147,7 +147,7 @@ fn build<'a>(reader: &mut Reader<'a>, root: &Node<'a>) -> Option<Workspace> {
         audiences,
         watch,
         placements,
-        offers,
+        offers: offers.into_iter().collect(),
         experiments,
         gates: Vec::new(),
         elsewhere: Vec::new(),

@@ -59,8 +59,11 @@ fn the_shops_workspace_compiles_to_the_same_bytes_and_loads_again() {
     assert_eq!(loaded.to_bytes().unwrap(), bytes);
     assert_eq!(loaded.version.len(), 16);
     let hero = loaded.placement("hero").unwrap();
-    let keys: Vec<&str> =
-        hero.offers.iter().map(|at| loaded.offers[*at as usize].key.as_str()).collect();
+    let keys: Vec<&str> = hero
+        .offers
+        .iter()
+        .map(|at| loaded.offers.get(*at as usize).unwrap().key.as_str())
+        .collect();
     assert_eq!(keys, ["basket", "extension", "plan_invite", "gold_preview", "welcome"]);
     assert!(loaded.offer("extension").unwrap().private);
     assert!(!loaded.offer("welcome").unwrap().private);
@@ -83,13 +86,13 @@ fn a_page_gets_its_own_placements_and_nothing_private() {
     assert_eq!(keys, ["tip_generic", "tip_loyal", "tip_plan"]);
     let tip = &page.placements[0];
     let ranked: Vec<&str> =
-        tip.offers.iter().map(|at| page.offers[*at as usize].key.as_str()).collect();
+        tip.offers.iter().map(|at| page.offers.get(*at as usize).unwrap().key.as_str()).collect();
     assert_eq!(ranked, ["tip_loyal", "tip_plan", "tip_generic"]);
     assert!(page.traits.is_empty() && page.computed.is_empty() && page.audiences.is_empty());
     assert!(page.identity.blocked.is_empty() && page.identity.login_keys.is_empty());
     let loaded = Workspace::from_bytes(&page.to_bytes().unwrap()).unwrap();
     let rule = loaded.rules.members(loaded.placements[0].group).next();
-    assert_eq!(rule, Some(loaded.offers[1].rule));
+    assert_eq!(rule, Some(loaded.offers.get(1).unwrap().rule));
 }
 
 #[test]

@@ -223,7 +223,8 @@ pub fn choose(profile: usize, now_ms: f64, trace: bool) -> *const u32 {
 /// By itself, since a fresh process compiles each function when it is first called.
 #[inline(never)]
 fn index(workspace: &mut Workspace) {
-    workspace.rules.index();
+    // An offer that is not whole was none before.
+    workspace.index();
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`as` holds at the ends of the range")]

@@ -136,7 +136,7 @@ fn answer(
     if *count < PLAIN_QUESTIONS {
         *count += 1;
         if *count == PLAIN_QUESTIONS {
-            workspace.rules.index();
+            workspace.index();
         }
     }
     let placement = workspace.placement(asked.next())?;

@@ -167,9 +167,17 @@ impl<'a> Case<'a, '_, '_> {
         if let Some(trace) = &mut trace {
             trace.clear();
         }
-        for place in 0..placement.offers.len() {
-            let (code, shows) =
-                self.consider(placement, place, Known::Nothing, &mut best, always, scratch);
+        let Self { workspace, view, .. } = *self;
+        for (place, rule) in workspace.rules.members(placement.group).enumerate() {
+            let mut known = Known::Nothing;
+            // What is not eligible need not even be unpacked, where nobody asks why.
+            if !always {
+                if workspace.rules.truth(rule, view.facts, scratch) != Truth::Match {
+                    continue;
+                }
+                known = Known::Holds;
+            }
+            let (code, shows) = self.consider(placement, place, known, &mut best, always, scratch);
             if let Some(trace) = &mut trace {
                 trace.add(code.unwrap_or(Code::NotEligible));
             } else if shows && !placement.is_ranked || best.is_settled {

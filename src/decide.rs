@@ -452,7 +452,11 @@ pub fn try_each(
 ) -> Option<Chosen> {
     let Work { scratch, missed, .. } = work;
     missed.all.clear();
-    Case { workspace, view, now, taken, missed }.each(placement, scratch, trace)
+    let mut case = Case { workspace, view, now, taken, missed };
+    match trace {
+        Some(trace) => case.each_and_trace(placement, scratch, trace),
+        None => case.each(placement, scratch),
+    }
 }
 
 /// The experiments that decided the choice just made with `work`, each with its variant, by index.

@@ -307,6 +307,7 @@ impl Offer {
     }
 
     /// The first cap that is used up, as an index into [`Offer::caps`].
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn capped(
         &self,
         seen: &[Seen],
@@ -333,6 +334,7 @@ impl Offer {
     }
 
     /// Whether a dismissal still keeps it away.
+    #[cfg_attr(feature = "server", inline(never))]
     pub fn cools_down(&self, seen: &[Seen], now: Timestamp) -> bool {
         self.cool_down_ms.is_some_and(|cool_down_ms| {
             seen.iter().any(|one| {

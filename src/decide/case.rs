@@ -155,39 +155,37 @@ impl<'a> Case<'a, '_, '_> {
         trace.keep_rolled(rolled);
     }
 
-    /// The winner, and where asked for why every offer won or lost, by trying each.
-    pub fn each(
-        &mut self,
-        placement: &Placement,
-        scratch: &mut Scratch,
-        mut trace: Option<&mut Trace>,
-    ) -> Option<Chosen> {
-        let mut best = Best::default();
-        let always = trace.is_some();
-        if let Some(trace) = &mut trace {
-            trace.clear();
-        }
+    /// The winner alone, by trying each. What is not eligible is not even unpacked.
+    pub fn each(&mut self, placement: &Placement, scratch: &mut Scratch) -> Option<Chosen> {
         let Self { workspace, view, .. } = *self;
+        let mut best = Best::default();
         for (place, rule) in workspace.rules.members(placement.group).enumerate() {
-            let mut known = Known::Nothing;
-            // What is not eligible need not even be unpacked, where nobody asks why.
-            if !always {
-                if workspace.rules.truth(rule, view.facts, scratch) != Truth::Match {
-                    continue;
-                }
-                known = Known::Holds;
-            }
-            let (code, shows) = self.consider(placement, place, known, &mut best, always, scratch);
-            if let Some(trace) = &mut trace {
-                trace.add(code.unwrap_or(Code::NotEligible));
-            } else if shows && !placement.is_ranked || best.is_settled {
+            if workspace.rules.truth(rule, view.facts, scratch) == Truth::Match
+                && self.try_one(placement, place, Known::Holds, &mut best, scratch).1
+            {
                 break;
             }
         }
-        let chosen = self.end(&best);
-        if let Some(trace) = trace {
-            trace.end(placement, chosen.map(|chosen| chosen.offer));
+        self.end(&best)
+    }
+
+    /// The same, and why every offer won or lost.
+    #[cfg_attr(feature = "server", inline(never))]
+    pub fn each_and_trace(
+        &mut self,
+        placement: &Placement,
+        scratch: &mut Scratch,
+        trace: &mut Trace,
+    ) -> Option<Chosen> {
+        let mut best = Best::default();
+        trace.clear();
+        for place in 0..placement.offers.len() {
+            let (code, _) =
+                self.consider(placement, place, Known::Nothing, &mut best, true, scratch);
+            trace.add(code.unwrap_or(Code::NotEligible));
         }
+        let chosen = self.end(&best);
+        trace.end(placement, chosen.map(|chosen| chosen.offer));
         chosen
     }
 
@@ -283,6 +281,7 @@ impl<'a> Case<'a, '_, '_> {
     }
 
     /// The fallback of an offer that is held back, or the fallback's where that is held back too.
+    #[cfg_attr(feature = "server", inline(never))]
     fn stand_in(&mut self, mut held: &'a Offer, scratch: &mut Scratch) -> Option<Chosen> {
         let workspace = self.workspace;
         for _ in 0..limits::FALLBACKS {
@@ -298,6 +297,7 @@ impl<'a> Case<'a, '_, '_> {
     }
 
     /// Notes that an offer would be the best so far, were it not for this variant.
+    #[cfg_attr(feature = "server", inline(never))]
     fn miss(
         &mut self,
         best: &Best<'a>,
@@ -314,6 +314,7 @@ impl<'a> Case<'a, '_, '_> {
 
     /// The holdout that alone keeps an offer away; None where it would not be shown without it
     /// either.
+    #[cfg_attr(feature = "server", inline(never))]
     fn only_holdout(&mut self, at: u32, offer: &Offer, scratch: &mut Scratch) -> Option<u16> {
         let (workspace, view) = (self.workspace, self.view);
         let mut held = None;

@@ -46,6 +46,7 @@ impl Schedule {
 }
 
 /// The same of a packed one.
+#[cfg_attr(feature = "server", inline(never))]
 pub(super) fn is_open(mut from: Reader<'_>, now: Timestamp) -> bool {
     let (start, end): (Option<Timestamp>, Option<Timestamp>) = Pack::unpack(&mut from);
     if start.is_some_and(|start| now < start) || end.is_some_and(|end| now >= end) {

@@ -257,6 +257,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    #[cfg_attr(feature = "server", inline(never))]
     fn to_value(self) -> Value {
         match self {
             Self::Bool(v) => Value::Bool(v),

@@ -184,31 +184,39 @@ impl<'r> Made<'r> {
                     _ => occurs(text, part),
                 }
             }
-            Op::SetContains | Op::SetIntersects => {
-                let wanted = op == Op::SetIntersects;
-                let len = b.len().ok_or(Code::NoOverload)?;
-                for place in 0..len {
-                    if let Some(entry) = self.entry(b, place)
-                        && self.contains(a, entry)? == wanted
-                    {
-                        return Ok(Val::Bool(wanted));
-                    }
-                }
-                !wanted
-            }
-            Op::Index => {
-                let place = match b {
-                    Val::Int(place) => Some(place),
-                    Val::Double(place) => whole(place),
-                    _ => return Err(Code::NoOverload),
-                };
-                a.len().ok_or(Code::NoOverload)?;
-                let place = place.and_then(|place| usize::try_from(place).ok());
-                let entry = place.and_then(|place| self.entry(a, place));
-                return entry.ok_or(Code::NoSuchEntry);
-            }
+            Op::SetContains | Op::SetIntersects => self.set(op, a, b)?,
+            Op::Index => return self.index(a, b),
             _ => return self.arithmetic(op, a, b),
         }))
+    }
+
+    /// Whether all entries of list b are in list a, or some.
+    #[cfg_attr(feature = "server", inline(never))]
+    fn set(&self, op: Op, a: Val<'r>, b: Val<'r>) -> Result<bool, Code> {
+        let wanted = op == Op::SetIntersects;
+        let len = b.len().ok_or(Code::NoOverload)?;
+        for place in 0..len {
+            if let Some(entry) = self.entry(b, place)
+                && self.contains(a, entry)? == wanted
+            {
+                return Ok(wanted);
+            }
+        }
+        Ok(!wanted)
+    }
+
+    /// Entry b of list a.
+    #[cfg_attr(feature = "server", inline(never))]
+    fn index(&self, a: Val<'r>, b: Val<'r>) -> Result<Val<'r>, Code> {
+        let place = match b {
+            Val::Int(place) => Some(place),
+            Val::Double(place) => whole(place),
+            _ => return Err(Code::NoOverload),
+        };
+        a.len().ok_or(Code::NoOverload)?;
+        let place = place.and_then(|place| usize::try_from(place).ok());
+        let entry = place.and_then(|place| self.entry(a, place));
+        entry.ok_or(Code::NoSuchEntry)
     }
 
     /// `+ - * / %`.

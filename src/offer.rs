@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Purpose;
-use crate::experiment;
+use crate::experiment::{self, ASSIGNS};
 use crate::ids::DeviceId;
 use crate::pack::{Pack, Packed, Reader, pack_struct, pack_words};
 use crate::profile::{Contact, Seen};
@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 
 pub use content::{Content, Contents, Field, FieldKind, Fields, Part, Template, is_spoken};
 pub use list::Offers;
+pub(crate) use list::STAY_PACKED;
 pub use schedule::{Schedule, WeeklyWindow};
 
 /// How sure we are of who is in front of the screen.
@@ -200,7 +201,7 @@ pub struct Rollout {
     pub seed: Option<String>,
     /// The highest of the ten thousand buckets that may see it, as GrowthBook's `coverage` is read.
     pub highest: u16,
-    /// The hash of the seed, by `Offer::open`.
+    /// The hash of the seed, by `Offer::opened`.
     pub(crate) begun: u32,
 }
 
@@ -279,16 +280,16 @@ impl Offer {
     pub fn reaches(&self, unit: Option<&str>) -> bool {
         let Some(rollout) = &self.rollout else { return true };
         unit.is_some_and(|unit| {
-            experiment::ASSIGNS
-                && experiment::bucket_behind(rollout.begun, unit) <= u32::from(rollout.highest)
+            ASSIGNS && experiment::bucket_behind(rollout.begun, unit) <= u32::from(rollout.highest)
         })
     }
 
-    /// Hashes the seed of its rollout, so that no decision has to.
-    fn open(&mut self) {
-        if let Some(rollout) = &mut self.rollout {
+    /// The same with the seed of its rollout hashed, so that no decision has to.
+    fn opened(mut self) -> Self {
+        if ASSIGNS && let Some(rollout) = &mut self.rollout {
             rollout.begun = experiment::begin(rollout.seed.as_ref().unwrap_or(&self.key));
         }
+        self
     }
 
     /// When it may be shown; None is always.

@@ -36,6 +36,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What was not read yet.
+    #[cfg(feature = "server")]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }

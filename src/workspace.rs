@@ -490,8 +490,8 @@ impl Workspace {
         self.offers.unpack_all()
     }
 
-    /// The same without an index and with packed offers, for a host that may be asked too little for
-    /// more to pay: until it calls [`Workspace::index`], it decides by
+    /// The same without an index and with packed offers, for a host that may be asked too little
+    /// for more to pay: until it calls [`Workspace::index`], it decides by
     /// [`decide::try_each`](crate::decide::try_each), and an offer that is not whole is none.
     pub fn read_plain(bytes: &[u8]) -> Option<Self> {
         let (workspace, whole) = Self::unpack(bytes);

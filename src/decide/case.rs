@@ -8,7 +8,7 @@ use super::exposure::{AllMissed, Missed};
 use super::{Chosen, Code, Trace, View, offer};
 use crate::experiment::{self, ASSIGNS};
 use crate::limits;
-use crate::offer::Offer;
+use crate::offer::{Offer, STAY_PACKED};
 use crate::rule::{GroupId, Scratch, Truth};
 use crate::time::Timestamp;
 use crate::workspace::{Placement, Workspace};
@@ -155,14 +155,19 @@ impl<'a> Case<'a, '_, '_> {
         trace.keep_rolled(rolled);
     }
 
-    /// The winner alone, by trying each. What is not eligible is not even unpacked.
+    /// The winner alone, by trying each.
     pub fn each(&mut self, placement: &Placement, scratch: &mut Scratch) -> Option<Chosen> {
-        let Self { workspace, view, .. } = *self;
+        let rules = &self.workspace.rules;
         let mut best = Best::default();
-        for (place, rule) in workspace.rules.members(placement.group).enumerate() {
-            if workspace.rules.truth(rule, view.facts, scratch) == Truth::Match
-                && self.try_one(placement, place, Known::Holds, &mut best, scratch).1
-            {
+        for (place, rule) in rules.members(placement.group).enumerate() {
+            let mut known = Known::Nothing;
+            if STAY_PACKED {
+                if rules.truth(rule, self.view.facts, scratch) != Truth::Match {
+                    continue;
+                }
+                known = Known::Holds;
+            }
+            if self.try_one(placement, place, known, &mut best, scratch).1 {
                 break;
             }
         }

@@ -1,110 +1,29 @@
-//! The offers of a workspace. Those of an image stay packed until somebody asks for them: of a
-//! thousand a page or a first question looks at a few. It must never give an offer whose bytes are
-//! not whole.
+//! The offers of a workspace, as hosts hold them. It must never hold one whose bytes are not whole.
 
-use alloc::boxed::Box;
+#[cfg(feature = "server")]
+mod packed;
+#[cfg(not(feature = "server"))]
+mod whole;
+
 use alloc::vec::Vec;
-use core::cmp::Ordering;
-
-use once_cell::race::OnceBox;
 
 use super::Offer;
-use crate::pack::{Pack, Reader, put_bytes, put_number};
+use crate::pack::{Pack, put_bytes, put_number};
 
-/// Offers, by key.
-#[derive(Clone, Debug, Default)]
-pub struct Offers {
-    /// Of an image: each offer's bytes after their length.
-    packed: Vec<u8>,
-    /// Each with where it stands among the bytes.
-    list: Vec<(u32, OnceBox<Offer>)>,
-}
+#[cfg(feature = "server")]
+pub use packed::Offers;
+#[cfg(not(feature = "server"))]
+pub use whole::Offers;
 
-impl Offers {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
+/// Whether offers stay packed until they are asked for, so that it pays to ask for few.
+pub(crate) const STAY_PACKED: bool = cfg!(feature = "server");
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// An offer by its index.
-    #[inline]
-    pub fn get(&self, at: usize) -> Option<&Offer> {
-        self.list.get(at).and_then(|one| self.known(one))
-    }
-
-    #[inline]
-    fn known<'a>(&'a self, (place, known): &'a (u32, OnceBox<Offer>)) -> Option<&'a Offer> {
-        match known.get() {
-            Some(offer) => Some(offer),
-            None => self.unpack_at(*place, known),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unpack_at<'a>(&'a self, place: u32, known: &'a OnceBox<Offer>) -> Option<&'a Offer> {
-        let bytes = Reader::new(self.packed.get(place as usize..)?).bytes();
-        let mut from = Reader::new(bytes);
-        let offer = Offer::unpack(&mut from);
-        let mut offer = from.finish(offer)?;
-        offer.open();
-        Some(known.get_or_init(|| Box::new(offer)))
-    }
-
-    /// All offers, by key.
-    pub fn iter(&self) -> impl Iterator<Item = &Offer> {
-        self.list.iter().filter_map(|one| self.known(one))
-    }
-
-    /// Unpacks all; whether each is whole. From then on to ask for one allocates nothing.
-    pub fn unpack_all(&self) -> bool {
-        self.iter().count() == self.list.len()
-    }
-
-    /// The index of the offer of this key.
-    pub fn position(&self, key: &str) -> Option<usize> {
-        let order =
-            |one| self.known(one).map_or(Ordering::Less, |offer| offer.key.as_str().cmp(key));
-        self.list.binary_search_by(order).ok()
-    }
-}
-
-impl FromIterator<Offer> for Offers {
-    fn from_iter<T: IntoIterator<Item = Offer>>(offers: T) -> Self {
-        let opened = offers.into_iter().map(|mut offer| {
-            offer.open();
-            (0, OnceBox::with_value(Box::new(offer)))
-        });
-        Self { packed: Vec::new(), list: opened.collect() }
-    }
-}
-
-impl Pack for Offers {
-    fn pack(&self, out: &mut Vec<u8>) {
-        put_number(out, self.list.len() as u64);
-        for offer in self.iter() {
-            let mut bytes = Vec::new();
-            offer.pack(&mut bytes);
-            put_bytes(out, &bytes);
-        }
-    }
-
-    #[cfg_attr(feature = "server", inline(never))]
-    fn unpack(from: &mut Reader<'_>) -> Self {
-        let len = from.len();
-        let all = from.rest();
-        let mut list = Vec::with_capacity(len);
-        for _ in 0..len {
-            let place = all.len() - from.rest().len();
-            list.push((u32::try_from(place).unwrap_or(u32::MAX), OnceBox::new()));
-            from.bytes();
-        }
-        let used = all.len() - from.rest().len();
-        Self { packed: all.get(..used).unwrap_or_default().to_vec(), list }
+/// Each offer after how many bytes it takes, so that a host may leave it packed.
+fn pack<'a>(offers: impl Iterator<Item = &'a Offer>, len: usize, out: &mut Vec<u8>) {
+    put_number(out, len as u64);
+    for offer in offers {
+        let mut bytes = Vec::new();
+        offer.pack(&mut bytes);
+        put_bytes(out, &bytes);
     }
 }

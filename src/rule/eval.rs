@@ -165,24 +165,7 @@ impl<'r, 's> Run<'r, 's> {
         self.special(node, locals)
     }
 
-    /// What most conditions are made of.
     fn special(&mut self, node: Node, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
-        let Node { op, a, .. } = node;
-        match op {
-            Op::Key => self.key_set(a).map(Val::Bool),
-            Op::Predicate => match self.predicate(a) {
-                Truth::Match => Ok(Val::Bool(true)),
-                Truth::NoMatch => Ok(Val::Bool(false)),
-                Truth::Missing(slot) => Err(Fail::Missing(slot)),
-                Truth::Error(code) => Err(code.into()),
-            },
-            Op::Slot => self.slot(a).map(Val::of),
-            _ => self.seldom(node, locals),
-        }
-    }
-
-    #[cfg_attr(feature = "server", inline(never))]
-    fn seldom(&mut self, node: Node, locals: Option<&Locals<'_, 'r>>) -> Outcome<'r> {
         let Node { op, a, b } = node;
         let rules = self.rules;
         let value = match op {
@@ -199,6 +182,7 @@ impl<'r, 's> Run<'r, 's> {
                 Op::Text => Val::Text(Text::There(text)),
                 _ => Val::Version(Text::There(text)),
             }),
+            Op::Slot => return self.slot(a).map(Val::of),
             Op::Has => Some(Val::Bool(self.slot(a).is_ok())),
             Op::Local => {
                 let mut frame = locals;
@@ -207,6 +191,13 @@ impl<'r, 's> Run<'r, 's> {
                 }
                 frame.map(|frame| frame.value)
             }
+            Op::Key => Some(Val::Bool(self.key_set(a)?)),
+            Op::Predicate => match self.predicate(a) {
+                Truth::Match => Some(Val::Bool(true)),
+                Truth::NoMatch => Some(Val::Bool(false)),
+                Truth::Missing(slot) => return Err(Fail::Missing(slot)),
+                Truth::Error(code) => return Err(code.into()),
+            },
             Op::Holds => Some(Val::Bool(matches!(self.eval(a, locals), Ok(Val::Bool(true))))),
             Op::Default => match self.eval(a, locals) {
                 Err(Fail::Missing(_)) => return self.eval(b, locals),

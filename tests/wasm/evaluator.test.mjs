@@ -287,9 +287,47 @@ test("a workspace without placements decides nothing and explains nothing", () =
   }
 });
 
+test("evaluators of several workspaces stand side by side", () => {
+  const [all, crowd] = [offers(200), profiles(60)];
+  const module = new WebAssembly.Module(wasm);
+  const counts = [20, 60, 200];
+  const several = counts.map((count) => {
+    return new Evaluator(module, compile(workspace(all.slice(0, count), crowd[0])));
+  });
+  for (const profile of crowd) {
+    for (const evaluator of several) evaluator.hold(1, contextOf(profile));
+    for (const [at, evaluator] of several.entries()) {
+      assert.deepEqual(evaluator.winners(1, NOW), topThree(all.slice(0, counts[at]), profile));
+    }
+  }
+});
+
+test("what offers say is not in an evaluator's file", () => {
+  const source = workspace(offers(5), profiles(1)[0]);
+  for (const offer of Object.values(source.offers)) offer.content = { en: { headline: "Psst" } };
+  assert.ok(JSON.stringify(source).includes("Psst"));
+  assert.ok(!compile(source).includes("Psst"));
+});
+
 test("what is no image, no profile or not held is said", () => {
   const image = compile(workspace(offers(10), profiles(1)[0]));
-  assert.throws(() => new Evaluator(wasm, image.subarray(0, 100)), /no workspace image/);
+  const names = 4 + image.readUInt32LE(0);
+  const none = [
+    image.subarray(0, 0),
+    image.subarray(0, 3),
+    image.subarray(0, 100),
+    image.subarray(0, names),
+    image.subarray(names),
+    image.subarray(0, image.length - 1),
+    Buffer.concat([image, Buffer.from("x")]),
+    Buffer.from(image.toString("latin1").replace('"format":1', '"format":2'), "latin1"),
+    Buffer.from(image.toString("latin1").replace('"format"', "?format?"), "latin1"),
+    Buffer.alloc(image.length, 0xff),
+    Buffer.alloc(image.length),
+  ];
+  for (const [at, bytes] of none.entries()) {
+    assert.throws(() => new Evaluator(wasm, bytes), /no workspace image/, `case ${at}`);
+  }
   const evaluator = new Evaluator(wasm, image);
   assert.throws(() => evaluator.holdBytes(0, new Uint8Array([1, 2, 3])), /no profile/);
   assert.throws(() => evaluator.winners(0, NOW), /no profile is held under 0/);

@@ -25,6 +25,11 @@ impl Offers {
         self.list.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// An offer by its index.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&Offer> {
@@ -91,5 +96,62 @@ impl Pack for Offers {
         }
         let used = all.len() - from.rest().len();
         Self { packed: all.get(..used).unwrap_or_default().to_vec(), list }
+    }
+}
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const SHOP: &str = include_str!("../../../examples/shop/workspace.json");
+
+    fn read(bytes: &[u8]) -> Option<Offers> {
+        let mut from = Reader::new(bytes);
+        let offers = Offers::unpack(&mut from);
+        from.finish(offers)
+    }
+
+    #[test]
+    fn offers_come_back_and_are_found_in_any_order() {
+        let offers = crate::compile::workspace(SHOP).unwrap().offers;
+        let mut bytes = Vec::new();
+        offers.pack(&mut bytes);
+        for at in (0..offers.len()).rev() {
+            let back = read(&bytes).unwrap();
+            let offer = offers.get(at).unwrap();
+            assert_eq!(back.position(&offer.key), Some(at));
+            assert_eq!(back.get(at), Some(offer));
+            assert_eq!(back.clone().get(at), Some(offer));
+            assert!(back.iter().eq(offers.iter()));
+            assert!(back.unpack_all());
+        }
+        assert_eq!(read(&bytes).unwrap().position("no such"), None);
+        assert_eq!(read(&bytes).unwrap().get(offers.len()), None);
+    }
+
+    #[test]
+    fn an_offer_that_is_not_whole_is_none() {
+        let offers = crate::compile::workspace(SHOP).unwrap().offers;
+        let mut bytes = Vec::new();
+        offers.pack(&mut bytes);
+        let (mut refused, mut lost) = (0, 0);
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            *damaged.get_mut(place).unwrap() ^= 0x80;
+            let Some(back) = read(&damaged) else {
+                refused += 1;
+                continue;
+            };
+            // The others stay what they are, and those that come are no fewer bytes than they say.
+            let same = (0..offers.len()).filter(|at| back.get(*at) == offers.get(*at)).count();
+            assert!(same + 1 >= offers.len(), "byte {place}");
+            if !back.unpack_all() {
+                assert_eq!((0..offers.len()).filter(|at| back.get(*at).is_none()).count(), 1);
+                lost += 1;
+            }
+        }
+        assert!(refused > 0 && lost > 0, "{refused} refused, {lost} lost");
     }
 }

@@ -15,6 +15,11 @@ impl Offers {
         self.0.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// An offer by its index.
     pub fn get(&self, at: usize) -> Option<&Offer> {
         self.0.get(at)

@@ -126,6 +126,16 @@ impl Slice {
         bytes
     }
 
+    /// What the bytes of a slice begin with that never expires.
+    #[cfg(feature = "keys")]
+    pub(crate) fn head(workspace: &Workspace) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        SLICE_FORMAT.pack(&mut bytes);
+        workspace.version.pack(&mut bytes);
+        NEVER.pack(&mut bytes);
+        bytes
+    }
+
     /// Loads a slice; None of what is none.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
@@ -160,6 +170,10 @@ impl Slice {
         decision
     }
 }
+
+/// A time beyond all others: the last that every host counts exactly, in milliseconds.
+#[cfg(feature = "keys")]
+const NEVER: Timestamp = Timestamp((1 << 53) - 1);
 
 /// The reason of a decision from a slice that expired, or that belongs to another workspace.
 pub const STALE: &str = "stale_slice";

@@ -3,7 +3,7 @@
 //! must never decide anything itself, and never assume a consent: a purpose that the caller does
 //! not list is denied.
 
-import { type Context, Packer, type Slot } from "./pack";
+import { type Context, Packer, type Shape } from "./pack";
 
 export type { Assurance, Context, Purpose, Value } from "./pack";
 
@@ -54,10 +54,9 @@ interface Core {
 }
 
 /** What stands before the image: names that the core has no use for. */
-interface Names {
+interface Names extends Shape {
   format: number;
   version: string;
-  slots: Slot[];
   placements: string[];
   /** Of each experiment. */
   variants: string[][];
@@ -71,35 +70,62 @@ interface Offer {
   variants: readonly string[];
 }
 
-/** The evaluator of one workspace. */
+/** The evaluator of one workspace. Fields are no `#private` ones, which take a fresh process longer
+ * to reach. */
 export class Evaluator {
   readonly version: string;
   readonly placements: readonly string[];
-  readonly #core: Core;
-  readonly #packer: Packer;
+  private readonly core: Core;
+  private readonly packer: Packer;
   /** Offers that have won, by their numbers. */
-  readonly #offers: Offer[] = [];
-  readonly #variants: readonly (readonly string[])[];
-  readonly #codes: readonly string[];
-  #words = new Uint32Array();
+  private readonly offers: Offer[];
+  private readonly variants: readonly (readonly string[])[];
+  private readonly codes: readonly string[];
+  /** Wasm memory. One that grew is another buffer, and what looked at the old one has no length: to
+   * ask for that is much cheaper than to ask for the buffers. */
+  private words: Uint32Array;
   /** Where the codes of the next traces go, and how many stand there. */
-  #shared = new Uint8Array();
-  #used = 0;
+  private shared: Uint8Array;
+  private used: number;
   /** How many profiles were held, up to `FIRST_PROFILES`. */
-  #held = 0;
+  private held: number;
 
   /** `wasm` is the core, `file` what `selvedge image` made of the workspace. */
   constructor(wasm: WebAssembly.Module | BufferSource, file: Uint8Array) {
     const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
     const core = new WebAssembly.Instance(module).exports as unknown as Core;
-    this.#core = core;
-    const names = load(core, file);
+    const { buffer, byteOffset, byteLength } = file;
+    let names: Names | undefined;
+    let cause: unknown;
+    try {
+      const length = new DataView(buffer, byteOffset, byteLength).getUint32(0, true);
+      const from = LENGTH_BYTES + length;
+      const image = new Uint8Array(buffer, byteOffset + from, byteLength - from);
+      const text = new Uint8Array(buffer, byteOffset + LENGTH_BYTES, length);
+      const read: Names = JSON.parse(utf8.decode(text));
+      const room = read.format === FORMAT ? core.image(image.length) : 0;
+      if (room !== 0) {
+        new Uint8Array(core.memory.buffer, room, image.length).set(image);
+        if (core.load(image.length) !== 0) names = read;
+      }
+    } catch (error) {
+      cause = error;
+    }
+    if (names === undefined) {
+      throw new Error("these bytes are no workspace image of this release", { cause });
+    }
     this.version = names.version;
     this.placements = names.placements;
-    this.#variants = names.variants;
-    this.#codes = names.codes;
-    this.#packer = new Packer(names.version, names.slots, (bytes) => this.#room(bytes));
-    this.#room(FIRST_INPUT_BYTES);
+    this.core = core;
+    this.offers = [];
+    this.variants = names.variants;
+    this.codes = names.codes;
+    this.words = new Uint32Array();
+    this.shared = new Uint8Array();
+    this.used = 0;
+    this.held = 0;
+    this.packer = new Packer(names, (bytes) => this.room(bytes));
+    this.room(FIRST_INPUT_BYTES);
   }
 
   /** Decides every placement for a profile. */
@@ -110,33 +136,33 @@ export class Evaluator {
 
   /** Keeps a profile in Wasm memory under a number of the caller's; 0 is what `decide` uses. */
   hold(profile: number, context: Context): void {
-    if (this.#held < FIRST_PROFILES && ++this.#held === FIRST_PROFILES) {
-      this.#packer.remember(this.#core.segment);
+    if (this.held < FIRST_PROFILES && ++this.held === FIRST_PROFILES) {
+      this.packer.remember(this.core.segment);
     }
-    this.#take(profile, this.#packer.pack(context, true));
+    this.take(profile, this.packer.pack(context, true));
   }
 
   /** The same of bytes that `pack` made. */
   holdBytes(profile: number, bytes: Uint8Array): void {
-    this.#room(bytes.length);
-    this.#packer.bytes.set(bytes);
-    this.#take(profile, bytes.length);
+    this.room(bytes.length);
+    this.packer.bytes.set(bytes);
+    this.take(profile, bytes.length);
   }
 
   /** A profile's bytes, to be stored or sent; they belong to this workspace. */
   pack(context: Context): Uint8Array {
-    const length = this.#packer.pack(context, false);
-    return this.#packer.bytes.slice(0, length);
+    const length = this.packer.pack(context, false);
+    return this.packer.bytes.slice(0, length);
   }
 
   /** Decides every placement for a profile that is held. */
   decideHeld(profile: number, now = Date.now()): Decision[] {
-    const from = this.#choose(profile, now, 0);
+    const from = this.choose(profile, now, 0);
     const decisions: Decision[] = [];
     for (const placement of this.placements) {
       const at = from + 2 * decisions.length;
-      const offer = this.#offer(this.#words[at] ?? 0);
-      const variant = offer?.variants[(this.#words[at + 1] ?? 0) - 1] ?? null;
+      const offer = this.offer(this.words[at] ?? 0);
+      const variant = offer?.variants[(this.words[at + 1] ?? 0) - 1] ?? null;
       const reason = offer ? "won" : "no_offer";
       decisions.push({ placement, offer: offer?.key ?? null, variant, reason });
     }
@@ -145,10 +171,10 @@ export class Evaluator {
 
   /** The keys of the offers that win, in the order of the placements. */
   winners(profile: number, now = Date.now()): string[] {
-    const from = this.#choose(profile, now, 0);
+    const from = this.choose(profile, now, 0);
     const keys: string[] = [];
     for (let at = 0; at < this.placements.length; at++) {
-      const offer = this.#offer(this.#words[from + 2 * at] ?? 0);
+      const offer = this.offer(this.words[from + 2 * at] ?? 0);
       if (offer !== null) keys.push(offer.key);
     }
     return keys;
@@ -160,21 +186,21 @@ export class Evaluator {
    */
   trace(profile: number, now = Date.now()): Uint8Array[] {
     const count = this.placements.length;
-    const ends = this.#choose(profile, now, 1) + 2 * count;
-    const begin = this.#words[ends + count] ?? 0;
-    const length = count === 0 ? 0 : (this.#words[ends + count - 1] ?? 0);
-    if (this.#used + length > this.#shared.length) {
-      this.#shared = new Uint8Array(Math.max(length, SHARED_CODES));
-      this.#used = 0;
+    const ends = this.choose(profile, now, 1) + 2 * count;
+    const begin = this.words[ends + count] ?? 0;
+    const length = count === 0 ? 0 : (this.words[ends + count - 1] ?? 0);
+    if (this.used + length > this.shared.length) {
+      this.shared = new Uint8Array(Math.max(length, SHARED_CODES));
+      this.used = 0;
     }
-    const first = this.#used;
-    this.#shared.set(new Uint8Array(this.#words.buffer, begin, length), first);
-    this.#used += length;
-    const { buffer } = this.#shared;
+    const first = this.used;
+    this.shared.set(new Uint8Array(this.words.buffer, begin, length), first);
+    this.used += length;
+    const { buffer } = this.shared;
     const all: Uint8Array[] = [];
     let from = 0;
     for (let at = 0; at < count; at++) {
-      const until = this.#words[ends + at] ?? 0;
+      const until = this.words[ends + at] ?? 0;
       all.push(new Uint8Array(buffer, first + from, until - from));
       from = until;
     }
@@ -183,71 +209,49 @@ export class Evaluator {
 
   /** The stable word of a reason. */
   codeWord(code: number): string {
-    return this.#codes[code] ?? "";
+    return this.codes[code] ?? "";
   }
 
   /** The offer whose number plus one this is; null of 0. */
-  #offer(word: number): Offer | null {
+  private offer(word: number): Offer | null {
     if (word === 0) return null;
     const at = word - 1;
-    const known = this.#offers[at];
+    const known = this.offers[at];
     if (known !== undefined) return known;
-    const core = this.#core;
+    const core = this.core;
     const key = utf8.decode(new Uint8Array(core.memory.buffer, core.key(at), core.key_len(at)));
-    const offer = { key, variants: this.#variants[core.experiment(at) - 1] ?? [] };
-    this.#offers[at] = offer;
+    const offer = { key, variants: this.variants[core.experiment(at) - 1] ?? [] };
+    this.offers[at] = offer;
     return offer;
   }
 
-  #take(profile: number, bytes: number): void {
-    const held = this.#core.hold(profile, bytes);
-    this.#refresh();
+  private take(profile: number, bytes: number): void {
+    const held = this.core.hold(profile, bytes);
+    if (this.words.length === 0) this.refresh();
     if (held === 0) throw new Error("these bytes are no profile of this workspace");
   }
 
   /** Where the answer begins, as an index into the words. */
-  #choose(profile: number, now: number, trace: number): number {
-    const pointer = this.#core.choose(profile, now, trace);
+  private choose(profile: number, now: number, trace: number): number {
+    const pointer = this.core.choose(profile, now, trace);
     if (pointer === 0) throw new Error(`no profile is held under ${profile}`);
-    this.#refresh();
+    if (this.words.length === 0) this.refresh();
     return pointer / 4;
   }
 
-  /** Wasm memory that grew is another buffer, and what looked at the old one has no length: to ask
-   * for that is much cheaper than to ask for the buffers. */
-  #refresh(): void {
-    if (this.#words.length > 0) return;
-    this.#words = new Uint32Array(this.#core.memory.buffer);
-    this.#room(Math.max(this.#packer.bytes.length, FIRST_INPUT_BYTES));
+  /** Looks at memory anew after it grew. */
+  private refresh(): void {
+    this.words = new Uint32Array(this.core.memory.buffer);
+    this.room(Math.max(this.packer.bytes.length, FIRST_INPUT_BYTES));
   }
 
   /** Makes the input hold so many bytes. What stood in it stays. */
-  #room(bytes: number): void {
-    if (bytes <= this.#packer.bytes.length) return;
-    const pointer = this.#core.input(bytes);
+  private room(bytes: number): void {
+    if (bytes <= this.packer.bytes.length) return;
+    const pointer = this.core.input(bytes);
     if (pointer === 0) throw new Error(`a profile of ${bytes} bytes is too large`);
-    const { buffer } = this.#core.memory;
-    this.#packer.bytes = new Uint8Array(buffer, pointer, bytes);
-    if (this.#words.length === 0) this.#words = new Uint32Array(buffer);
+    const { buffer } = this.core.memory;
+    this.packer.bytes = new Uint8Array(buffer, pointer, bytes);
+    if (this.words.length === 0) this.words = new Uint32Array(buffer);
   }
-}
-
-/** Takes in the image in a file; the names that stand before it. */
-function load(core: Core, { buffer, byteOffset, byteLength }: Uint8Array): Names {
-  let cause: unknown;
-  try {
-    const length = new DataView(buffer, byteOffset, byteLength).getUint32(0, true);
-    const from = LENGTH_BYTES + length;
-    const image = new Uint8Array(buffer, byteOffset + from, byteLength - from);
-    const text = new Uint8Array(buffer, byteOffset + LENGTH_BYTES, length);
-    const names: Names = JSON.parse(utf8.decode(text));
-    const room = names.format === FORMAT ? core.image(image.length) : 0;
-    if (room !== 0) {
-      new Uint8Array(core.memory.buffer, room, image.length).set(image);
-      if (core.load(image.length) !== 0) return names;
-    }
-  } catch (error) {
-    cause = error;
-  }
-  throw new Error("these bytes are no workspace image of this release", { cause });
 }

@@ -32,6 +32,15 @@ export interface Slot {
   isBrief: boolean;
 }
 
+/** What a packer has to know of a workspace. */
+export interface Shape {
+  slots: readonly Slot[];
+  /** What every profile begins with: the format, the workspace's version, and that it never ends. */
+  head: readonly number[];
+  /** The place of each trait among the slots, by name. */
+  traits: readonly (readonly [string, number])[];
+}
+
 /** Purposes as bits of one number. */
 const PURPOSES: Readonly<Record<Purpose, number>> = {
   store: 1,
@@ -49,10 +58,6 @@ const TIME = 5;
 const LIST = 7;
 const SEGMENT = 8;
 const SEGMENTS = 9;
-/** The format of packed profiles that this file writes. */
-const FORMAT = 1;
-/** A time beyond all others, as a packed profile holds it: 2^53 - 1 milliseconds. */
-const NEVER_EXPIRES = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f];
 /** Bytes that a slot's number and a value take at most, or the length of one that has no bound. */
 const VALUE_BYTES = 24;
 /** Texts of a slot whose segments are remembered; any others are brought as they are. */
@@ -69,64 +74,73 @@ const utf8 = new TextEncoder();
 /** Gives the segment of a slot that the text in these bytes lies in; 0 where it is none. */
 export type Ask = (slot: number, from: number, until: number) => number;
 
-/** Writes the profiles of one workspace. */
+/** Writes the profiles of one workspace. Fields are no `#private` ones, which take a fresh process
+ * longer to reach. */
 export class Packer {
   /** Where profiles are written. It may be set anew, to as many bytes or more. */
-  bytes: Uint8Array = new Uint8Array();
-  readonly #slots: readonly Slot[];
-  readonly #head: Uint8Array;
-  readonly #grow: (bytes: number) => void;
+  bytes: Uint8Array;
+  private readonly slots: readonly Slot[];
+  /** What every profile begins with. */
+  private readonly head: Uint8Array;
+  private readonly grow: (bytes: number) => void;
   /** Bytes that a profile takes at most beside texts and lists. */
-  readonly #spare: number;
+  private readonly spare: number;
   /** The place of each trait among the slots. */
-  readonly #places = new Map<string, number>();
+  private readonly places: Map<string, number>;
   /** The values of the slots that are being written, by place. */
-  readonly #values: (Value | null | undefined)[] = [];
+  private readonly values: (Value | null | undefined)[];
   /** The names of the last profile's traits, in their order, and the place of each or -1: most
    * profiles have the same, and to walk them is much cheaper than to ask for every slot's. */
-  readonly #names: string[] = [];
-  readonly #placesOfNames: number[] = [];
+  private readonly names: string[];
+  private readonly placesOfNames: number[];
   /** What the core said of texts, for slots where it needs no more, by place. */
-  readonly #segments: (Map<string, number> | undefined)[] = [];
+  private readonly segments: (Map<string, number> | undefined)[];
   /** Segments of the list that is being written. */
-  readonly #found: number[] = [];
-  #ask: Ask = () => 0;
+  private readonly found: number[];
+  private ask: Ask | undefined;
 
   /** `grow` is to set `bytes` to that many at least, without losing what stands there. */
-  constructor(version: string, slots: readonly Slot[], grow: (bytes: number) => void) {
-    this.#slots = slots;
-    // A version is a few letters and digits.
-    const head = new Uint8Array(2 + version.length + NEVER_EXPIRES.length);
-    head[0] = FORMAT;
-    head.set(NEVER_EXPIRES, putChars(head, version, 1));
-    this.#head = head;
-    this.#grow = grow;
-    this.#spare = (slots.length + 2) * VALUE_BYTES;
-    for (let place = 0; place < slots.length; place++) {
-      const slot = slots[place] as Slot;
-      this.#values.push(undefined);
-      if (slot.isTrait) this.#places.set(slot.name, place);
-    }
+  constructor({ slots, head, traits }: Shape, grow: (bytes: number) => void) {
+    this.bytes = new Uint8Array();
+    this.slots = slots;
+    this.head = new Uint8Array(head);
+    this.grow = grow;
+    this.spare = (slots.length + 2) * VALUE_BYTES;
+    this.places = new Map(traits);
+    this.values = new Array(slots.length);
+    this.names = [];
+    this.placesOfNames = [];
+    this.segments = [];
+    this.found = [];
   }
 
   /** From here on profiles may bring texts as segments, which the core is asked for once. */
   remember(ask: Ask): void {
-    for (const [place, slot] of this.#slots.entries()) {
-      if (slot.isTrait && slot.isBrief) this.#segments[place] = new Map();
+    for (const [place, slot] of this.slots.entries()) {
+      if (slot.isTrait && slot.isBrief) this.segments[place] = new Map();
     }
-    this.#ask = ask;
+    this.ask = ask;
   }
 
   /** Writes a profile; how many bytes it takes. `brief` ones are for the core that answered, others
    * for any of the same workspace. */
   pack(context: Context, brief: boolean): number {
     const { unit, traits, request, purposes, assurance = "anonymous" } = context;
-    const slots = this.#slots;
-    const values = this.#values;
-    this.#spread(traits);
-    let bytes = this.#room(this.#head.length);
-    bytes.set(this.#head);
-    let at = this.#head.length;
+    const { slots, head, names, places, placesOfNames } = this;
+    // Of the profile before nothing may stay, not even where that broke off.
+    const values = this.values.fill(undefined);
+    let nth = 0;
+    for (const name in traits) {
+      if (names[nth] !== name) {
+        names[nth] = name;
+        placesOfNames[nth] = places.get(name) ?? -1;
+      }
+      const place = placesOfNames[nth++] as number;
+      if (place >= 0) values[place] = traits[name];
+    }
+    let bytes = this.room(head.length);
+    bytes.set(head);
+    let at = head.length;
     let allowed = 0;
     for (const purpose of purposes) allowed |= PURPOSES[purpose] ?? 0;
     bytes[at++] = ASSURANCES.indexOf(assurance);
@@ -141,18 +155,18 @@ export class Packer {
       if (value === undefined || value === null) continue;
       count++;
       at = putNumber(bytes, slot.number, at);
-      const segments = brief ? this.#segments[place] : undefined;
+      const segments = brief ? this.segments[place] : undefined;
       if (segments !== undefined && typeof value === "string") {
-        at = this.#brief(segments, slot.number, value, at);
+        at = this.brief(segments, slot.number, value, at);
         bytes = this.bytes;
       } else if (segments !== undefined && Array.isArray(value)) {
-        at = this.#briefList(segments, slot.number, value, at);
+        at = this.briefList(segments, slot.number, value, at);
         bytes = this.bytes;
       } else if (typeof value === "string") {
-        at = this.#text(value, at);
+        at = this.text(value, at);
         bytes = this.bytes;
       } else if (typeof value === "object" && !(value instanceof Date)) {
-        at = this.#list(value, at);
+        at = this.list(value, at);
         bytes = this.bytes;
       } else {
         at = putScalar(bytes, value, slot.isTime, at);
@@ -165,73 +179,56 @@ export class Packer {
     for (let none = 0; none < 5; none++) bytes[at++] = 0;
     bytes[at++] = unit === undefined ? 0 : 1;
     if (unit === undefined) return at;
-    return putChars(this.#room(at + 3 * unit.length), unit, at);
+    return putChars(this.room(at + 3 * unit.length), unit, at);
   }
 
-  /** Puts traits where their slots are. */
-  #spread(traits: Context["traits"]): void {
-    const names = this.#names;
-    const places = this.#placesOfNames;
-    // Of the profile before nothing may stay, not even where that broke off.
-    const values = this.#values.fill(undefined);
-    let at = 0;
-    for (const name in traits) {
-      if (names[at] !== name) {
-        names[at] = name;
-        places[at] = this.#places.get(name) ?? -1;
-      }
-      const place = places[at++] as number;
-      if (place >= 0) values[place] = traits[name];
-    }
-  }
-
-  #list(list: readonly (boolean | number | string)[], start: number): number {
+  private list(list: readonly (boolean | number | string)[], start: number): number {
     this.bytes[start] = LIST;
     let at = putNumber(this.bytes, list.length, start + 1);
     for (const entry of list) {
       if (typeof entry === "string") {
-        at = this.#text(entry, at);
+        at = this.text(entry, at);
       } else {
-        at = putScalar(this.#room(at + VALUE_BYTES), entry, false, at);
+        at = putScalar(this.room(at + VALUE_BYTES), entry, false, at);
       }
     }
     return at;
   }
 
-  #text(text: string, at: number): number {
-    const bytes = this.#room(at + VALUE_BYTES + 3 * text.length);
+  private text(text: string, at: number): number {
+    const bytes = this.room(at + VALUE_BYTES + 3 * text.length);
     bytes[at] = TEXT;
     return putChars(bytes, text, at + 1);
   }
 
   /** A text as its segment, where that is known. */
-  #brief(segments: Map<string, number>, slot: number, text: string, at: number): number {
-    const segment = segments.get(text) ?? this.#segment(segments, slot, text, at);
-    if (segment === 0) return this.#text(text, at);
+  private brief(segments: Map<string, number>, slot: number, text: string, at: number): number {
+    const segment = segments.get(text) ?? this.segment(segments, slot, text, at);
+    if (segment === 0) return this.text(text, at);
     const bytes = this.bytes;
     bytes[at] = SEGMENT;
     return putNumber(bytes, segment, at + 1);
   }
 
   /** A list of texts as segments, where all of them are known. */
-  #briefList(
+  private briefList(
     segments: Map<string, number>,
     slot: number,
     list: readonly (boolean | number | string)[],
     start: number,
   ): number {
-    const found = this.#found;
+    const found = this.found;
     const { length } = list;
     for (let place = 0; place < length; place++) {
       const text = list[place];
       const segment =
         typeof text === "string" && length <= ENTRIES
-          ? (segments.get(text) ?? this.#segment(segments, slot, text, start))
+          ? (segments.get(text) ?? this.segment(segments, slot, text, start))
           : 0;
-      if (segment === 0) return this.#list(list, start);
+      if (segment === 0) return this.list(list, start);
       found[place] = segment;
     }
-    const bytes = this.#room(start + (length + 1) * VALUE_BYTES);
+    const bytes = this.room(start + (length + 1) * VALUE_BYTES);
     bytes[start] = SEGMENTS;
     let at = putNumber(bytes, length, start + 1);
     for (let place = 0; place < length; place++) at = putNumber(bytes, found[place] as number, at);
@@ -240,19 +237,19 @@ export class Packer {
 
   /** Asks for the segment of a text, which is written where the value is to stand; 0 where as many
    * as may be are remembered. */
-  #segment(segments: Map<string, number>, slot: number, text: string, at: number): number {
+  private segment(segments: Map<string, number>, slot: number, text: string, at: number): number {
     if (segments.size >= TEXTS || text.length > TEXT_LENGTH) return 0;
     const encoded = utf8.encode(text);
     const until = at + encoded.length;
-    this.#room(until).set(encoded, at);
-    const segment = this.#ask(slot, at, until);
+    this.room(until).set(encoded, at);
+    const segment = this.ask?.(slot, at, until) ?? 0;
     if (segment > 0) segments.set(text, segment);
     return segment;
   }
 
   /** Makes room for so many bytes, and behind them for all that takes a bounded length. */
-  #room(bytes: number): Uint8Array {
-    if (bytes + this.#spare > this.bytes.length) this.#grow(2 * (bytes + this.#spare));
+  private room(bytes: number): Uint8Array {
+    if (bytes + this.spare > this.bytes.length) this.grow(2 * (bytes + this.spare));
     return this.bytes;
   }
 }

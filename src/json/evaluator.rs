@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::decide::Code;
 use crate::error::Error;
 use crate::rule::{Kind, Slot};
+use crate::slice::Slice;
 use crate::workspace::Workspace;
 
 /// Version of the file; another one is refused.
@@ -42,10 +43,15 @@ fn names(part: &Workspace) -> Value {
             "isBrief": brief.contains(&Slot(number)),
         }))
     });
+    let slots: Vec<Value> = slots.collect();
+    let traits = slots.iter().zip(0..).filter(|(slot, _)| slot["isTrait"] == true);
+    let traits = traits.map(|(slot, place)| json!([slot["name"], place]));
     json!({
         "format": FORMAT,
         "version": part.version,
-        "slots": slots.collect::<Value>(),
+        "head": Slice::head(part),
+        "slots": slots,
+        "traits": traits.collect::<Value>(),
         "placements": part.placements.iter().map(|one| &one.name).collect::<Vec<_>>(),
         "variants": part.experiments.iter().map(|one| &one.variants).collect::<Vec<_>>(),
         "codes": Code::WORDS,

@@ -479,8 +479,9 @@ impl Workspace {
 
     /// Loads an image, where the bytes are one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut workspace = Self::read_plain(bytes)?;
-        workspace.index().then_some(workspace)
+        let (workspace, whole) = Self::unpack(bytes);
+        let mut workspace = ManuallyDrop::into_inner(workspace);
+        (whole && workspace.index()).then_some(workspace)
     }
 
     /// Makes ready what many decisions use: the index, and all offers. False where an offer is not
@@ -490,25 +491,11 @@ impl Workspace {
         self.offers.unpack_all()
     }
 
-    /// The same without an index and with packed offers, for a host that may be asked too little
-    /// for more to pay: until it calls [`Workspace::index`], it decides by
-    /// [`decide::try_each`](crate::decide::try_each), and an offer that is not whole is none.
-    pub fn read_plain(bytes: &[u8]) -> Option<Self> {
-        let (workspace, whole) = Self::unpack(bytes);
-        let workspace = ManuallyDrop::into_inner(workspace);
-        if whole { Some(workspace) } else { workspace.refuse() }
-    }
-
-    /// By itself, since the code that gives a workspace back is long, and seldom called.
-    #[cold]
-    #[inline(never)]
-    fn refuse(self) -> Option<Self> {
-        None
-    }
-
-    /// Loads a page's image into what stays in memory for good, and says whether the bytes were
-    /// one: the code that gives a workspace back is no small part of a page's core. Offers are left
-    /// packed, and rules without their index: [`Workspace::index`] makes both ready.
+    /// Loads an image into what stays in memory for good, and says whether the bytes were one: the
+    /// code that gives a workspace back is no small part of a page's core. There is no index yet,
+    /// and where offers stay packed one that is not whole is none: a host that may be asked too
+    /// little for more to pay decides by [`decide::try_each`](crate::decide::try_each), until it
+    /// calls [`Workspace::index`].
     #[cfg_attr(feature = "server", inline(never))]
     pub fn unpack(bytes: &[u8]) -> (ManuallyDrop<Self>, bool) {
         let mut from = Reader::new(bytes);

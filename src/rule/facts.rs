@@ -204,6 +204,7 @@ impl Facts {
 
 impl<'a> Scalar<'a> {
     /// A packed value that is no list.
+    #[cfg_attr(feature = "server", inline(never))]
     fn read(tag: u8, from: &mut Reader<'a>) -> Option<Self> {
         Some(match tag {
             0 | 1 => Self::Bool(tag == 1),
@@ -248,6 +249,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// The number by which conditions tell this value from others of its slot.
+    #[cfg_attr(feature = "server", inline(never))]
     fn key(self, rules: &Rules) -> i64 {
         match self {
             Self::Bool(v) => i64::from(v),

@@ -8,6 +8,7 @@
 )]
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 use selvedge::decide::{self, Trace, Work};
 use selvedge::limits::PLAIN_QUESTIONS;
@@ -91,19 +92,20 @@ fn room(len: usize, most: usize) -> *mut u8 {
 }
 
 /// Takes the image in whose `len` bytes stand in the input, and gives the input back; false where
-/// they are none, or where one was taken in before.
+/// they are none, or where one was taken in before. What was no image stays in memory, since
+/// JavaScript lets go of all of it then.
 #[wasm_bindgen]
 pub fn load(len: usize) -> bool {
     with(|one| {
-        if one.workspace.is_some() {
+        let input = std::mem::take(&mut one.input);
+        let (workspace, whole) = Workspace::unpack(input.get(..len).unwrap_or_default());
+        if one.workspace.is_some() || !whole {
             return false;
         }
-        let input = std::mem::take(&mut one.input);
-        let read = input.get(..len).and_then(Workspace::read_plain);
-        let is_read = read.is_some();
         // There was none, and the code to give one back need not be compiled.
+        let read = Some(ManuallyDrop::into_inner(workspace));
         std::mem::forget(std::mem::replace(&mut one.workspace, read));
-        is_read
+        true
     })
 }
 

@@ -35,7 +35,7 @@ export interface Slot {
 /** What a packer has to know of a workspace. */
 export interface Shape {
   slots: readonly Slot[];
-  /** What every profile begins with: the format, the workspace's version, and that it never ends. */
+  /** What every profile begins with: format, version of the workspace, and that it never ends. */
   head: readonly number[];
   /** The place of each trait among the slots, by name. */
   traits: readonly (readonly [string, number])[];

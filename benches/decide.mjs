@@ -120,8 +120,9 @@ function goals({ engines, cold, image, publishMs }) {
   }
   atMost(`cold to the first decision, ${cold.offers} offers, ms`, cold.ms, 4);
   // The same goal whatever the machine: where it was set, GrowthBook took 30 ms.
-  const faster = cold.growthbookMs / cold.ms;
-  atLeast(`cold against growthbook, ${cold.offers} offers`, faster, 30 / 4);
+  if (cold.offers === 1_000) {
+    atLeast("cold against growthbook, 1000 offers", cold.growthbookMs / cold.ms, 30 / 4);
+  }
   atMost(`image of ${image.offers} offers, brotli bytes`, image.brotliBytes, 40_000);
   if (publishMs[10_000]) atMost("compile 10000 offers, ms", publishMs[10_000], 2_000);
   return list;

@@ -61,7 +61,6 @@ pub use image::Span;
 use image::{Column, Image, Node, Op};
 use index::{Index, Symbols};
 pub(crate) use number::{to_double, to_int};
-pub use operators::push_digits;
 pub(crate) use operators::push_int;
 pub use truth::{Code, Fail, Truth};
 pub use value::{Kind, Value};

@@ -219,6 +219,7 @@ export class Evaluator {
     const known = this.offers[at];
     if (known !== undefined) return known;
     const core = this.core;
+    // It has won, so the core holds it unpacked: asking makes no memory grow.
     const key = utf8.decode(new Uint8Array(core.memory.buffer, core.key(at), core.key_len(at)));
     const offer = { key, variants: this.variants[core.experiment(at) - 1] ?? [] };
     this.offers[at] = offer;

@@ -69,6 +69,33 @@ fn the_shops_workspace_compiles_to_the_same_bytes_and_loads_again() {
     assert!(!loaded.offer("welcome").unwrap().private);
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn an_image_with_a_damaged_offer_is_refused() {
+    use crate::offer::Offers;
+    use crate::pack::{Pack, Reader};
+
+    let workspace = compiled(SHOP);
+    let image = workspace.to_bytes().unwrap();
+    let mut offers = Vec::new();
+    workspace.offers.pack(&mut offers);
+    let from = image.windows(offers.len()).position(|part| part == offers).unwrap();
+    let damaged = |at: usize| {
+        let mut image = image.clone();
+        image[from + at] ^= 0x80;
+        image
+    };
+    let mut refused = 0;
+    for at in 0..offers.len() {
+        let read = Offers::unpack(&mut Reader::new(&damaged(at)[from..from + offers.len()]));
+        if read.len() == workspace.offers.len() && !read.unpack_all() {
+            assert_eq!(Workspace::from_bytes(&damaged(at)).unwrap_err().code, "bad_image");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn the_version_does_not_depend_on_layout_and_does_on_meaning() {
     let spaced = SHOP.replace("  ", "\t").replace(",\n", ", // as before\n");

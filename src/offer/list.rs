@@ -1,4 +1,4 @@
-//! The offers of a workspace, as hosts hold them. It must never hold one whose bytes are not whole.
+//! The offers of a workspace, as hosts hold them. It must never give one whose bytes are not whole.
 
 #[cfg(feature = "server")]
 mod packed;

@@ -395,7 +395,7 @@ pub(crate) fn push_int(text: &mut String, v: i64) {
 }
 
 /// Appends a number's digits: by the standard library they would take far more code.
-pub fn push_digits(text: &mut String, number: u64) {
+fn push_digits(text: &mut String, number: u64) {
     if number >= 10 {
         push_digits(text, number / 10);
     }

@@ -97,9 +97,12 @@ fn room(len: usize, most: usize) -> *mut u8 {
 #[wasm_bindgen]
 pub fn load(len: usize) -> bool {
     with(|one| {
+        if one.workspace.is_some() {
+            return false;
+        }
         let input = std::mem::take(&mut one.input);
         let (workspace, whole) = Workspace::unpack(input.get(..len).unwrap_or_default());
-        if one.workspace.is_some() || !whole {
+        if !whole {
             return false;
         }
         // There was none, and the code to give one back need not be compiled.

@@ -144,7 +144,7 @@ mod tests {
                 refused += 1;
                 continue;
             };
-            // The others stay what they are, and those that come are no fewer bytes than they say.
+            // A damaged byte is of one offer: the others stay what they are.
             let same = (0..offers.len()).filter(|at| back.get(*at) == offers.get(*at)).count();
             assert!(same + 1 >= offers.len(), "byte {place}");
             if !back.unpack_all() {

@@ -46,12 +46,17 @@ async function visit(path = "/") {
   return visitor;
 }
 
-/** Publishes, and lists what one visitor leaves once the writers have come to rest. */
-async function tracesUnder(source, path) {
+/** Publishes, and reads what lies there before anybody comes. */
+async function rowsUnder(source) {
   assert.equal((await publish(both.edge, source)).status, 200);
   // The edge's alarm, which the publication sets, is not the visitor's.
   await pause(500);
-  const rows = await rowsOf(both);
+  return rowsOf(both);
+}
+
+/** Publishes, and lists what one visitor leaves once the writers have come to rest. */
+async function tracesUnder(source, path) {
+  const rows = await rowsUnder(source);
   const visitor = await visit(path);
   return { visitor, traces: await listTraces(both, visitor, rows) };
 }
@@ -131,8 +136,7 @@ test("without storing, offers that need nobody's data are served, and leave no t
     };
     return value;
   });
-  assert.equal((await publish(both.edge, contextual)).status, 200);
-  const rows = await rowsOf(both);
+  const rows = await rowsUnder(contextual);
   const shows = (answer) =>
     answer.text.match(/data-selvedge="hero"[^>]*data-selvedge-offer="([^"]*)"/)?.[1];
   const fresh = new Browser(both.edge);

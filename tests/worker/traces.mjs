@@ -1,7 +1,7 @@
 // Every trace that a visitor can leave: what the browser keeps, what it asked for, and every row of
 // the edge's objects and of the central store. It must never leave a trace itself.
 
-import { came, readRows } from "../e2e/rows.mjs";
+import { came, readQuietRows } from "../e2e/rows.mjs";
 
 /** The kinds of traces; each list of `listTraces` is under one of these. */
 export const KINDS = [
@@ -18,8 +18,8 @@ export const KINDS = [
   "foreignRequests",
 ];
 
-/** What was there before the visitor came. */
-export const rowsOf = (both) => readRows(both.folder);
+/** What was there before the visitor came, once what others left to do is done. */
+export const rowsOf = (both) => readQuietRows(both.folder);
 
 /** Traces of a visitor, as text, by kind; the rows are those that came since `before`. */
 export async function listTraces(both, { context, page, requests }, before) {

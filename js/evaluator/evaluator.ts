@@ -22,6 +22,8 @@ const TRANSIENT = 0;
 const FORMAT = 1;
 /** Bytes of the length that a file begins with. */
 const LENGTH_BYTES = 4;
+/** Bytes of Wasm's own unit of memory. */
+const WASM_PAGE = 65_536;
 const FIRST_INPUT_BYTES = 16 * 1024;
 /** As many profiles are held before it pays to remember what the core says of texts. */
 const FIRST_PROFILES = 16;
@@ -62,6 +64,20 @@ interface Names extends Shape {
   variants: string[][];
   /** The words of reasons. */
   codes: string[];
+  /** Where `prepare.mjs` made the file: what follows is memory in place of an image. */
+  memory?: Prepared;
+}
+
+/** The memory of a core that has read its image. */
+interface Prepared {
+  /** Which core it was. */
+  build: string;
+  /** How much memory it had, in units of 64 KB. */
+  pages: number;
+  /** Where profiles go, and how many bytes they may take there. */
+  input: [from: number, bytes: number];
+  /** What follows, piece after piece: where each begins, and how many bytes it has. */
+  pieces: number[];
 }
 
 interface Offer {
@@ -90,29 +106,54 @@ export class Evaluator {
   /** How many profiles were held, up to `FIRST_PROFILES`. */
   private held: number;
 
-  /** `wasm` is the core, `file` what `selvedge image` made of the workspace. */
+  /** `wasm` is the core, `file` what `selvedge image` or `prepare.mjs` made of the workspace. */
   constructor(wasm: WebAssembly.Module | BufferSource, file: Uint8Array) {
     const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
     const core = new WebAssembly.Instance(module).exports as unknown as Core;
     const { buffer, byteOffset, byteLength } = file;
     let names: Names | undefined;
+    let input = new Uint8Array();
     let cause: unknown;
     try {
       const length = new DataView(buffer, byteOffset, byteLength).getUint32(0, true);
-      const from = LENGTH_BYTES + length;
-      const image = new Uint8Array(buffer, byteOffset + from, byteLength - from);
       const text = new Uint8Array(buffer, byteOffset + LENGTH_BYTES, length);
       const read: Names = JSON.parse(utf8.decode(text));
-      const room = read.format === FORMAT ? core.image(image.length) : 0;
-      if (room !== 0) {
-        new Uint8Array(core.memory.buffer, room, image.length).set(image);
-        if (core.load(image.length) !== 0) names = read;
+      let from = byteOffset + LENGTH_BYTES + length;
+      const bytes = byteOffset + byteLength - from;
+      const { format, memory: prepared } = read;
+      if (format === FORMAT && prepared === undefined) {
+        const room = core.image(bytes);
+        if (room !== 0) {
+          new Uint8Array(core.memory.buffer).set(new Uint8Array(buffer, from, bytes), room);
+          if (core.load(bytes) !== 0) names = read;
+          // Profiles go where the image stood.
+          if (bytes >= FIRST_INPUT_BYTES) {
+            input = new Uint8Array(core.memory.buffer, room, FIRST_INPUT_BYTES);
+          }
+        }
+      } else if (format === FORMAT && prepared !== undefined) {
+        const [build] = WebAssembly.Module.customSections(module, "build");
+        if (utf8.decode(build) !== prepared.build) {
+          throw new Error("it was prepared for another build of the core: prepare it anew");
+        }
+        const { memory } = core;
+        memory.grow(prepared.pages - memory.buffer.byteLength / WASM_PAGE);
+        const all = new Uint8Array(memory.buffer);
+        const { pieces } = prepared;
+        for (let at = 0; at < pieces.length; at += 2) {
+          const piece = new Uint8Array(buffer, from, pieces[at + 1]);
+          all.set(piece, pieces[at]);
+          from += piece.length;
+        }
+        input = all.subarray(prepared.input[0], prepared.input[0] + prepared.input[1]);
+        if (from === byteOffset + byteLength) names = read;
       }
     } catch (error) {
       cause = error;
     }
     if (names === undefined) {
-      throw new Error("these bytes are no workspace image of this release", { cause });
+      const why = cause instanceof Error ? `: ${cause.message}` : "";
+      throw new Error(`these bytes are no workspace image of this release${why}`, { cause });
     }
     this.version = names.version;
     this.placements = names.placements;
@@ -120,12 +161,12 @@ export class Evaluator {
     this.offers = [];
     this.variants = names.variants;
     this.codes = names.codes;
-    this.words = new Uint32Array();
+    this.words = new Uint32Array(core.memory.buffer);
     this.shared = new Uint8Array();
     this.used = 0;
     this.held = 0;
-    this.packer = new Packer(names, (bytes) => this.room(bytes));
-    this.room(FIRST_INPUT_BYTES);
+    this.packer = new Packer(names, input, (bytes) => this.room(bytes));
+    if (input.length === 0) this.room(FIRST_INPUT_BYTES);
   }
 
   /** Decides every placement for a profile. */

@@ -99,9 +99,10 @@ export class Packer {
   private readonly found: number[];
   private ask: Ask | undefined;
 
-  /** `grow` is to set `bytes` to that many at least, without losing what stands there. */
-  constructor({ slots, head, traits }: Shape, grow: (bytes: number) => void) {
-    this.bytes = new Uint8Array();
+  /** Profiles go into `bytes`; `grow` is to set them to that many at least, without losing what
+   * stands there. */
+  constructor({ slots, head, traits }: Shape, bytes: Uint8Array, grow: (bytes: number) => void) {
+    this.bytes = bytes;
     this.slots = slots;
     this.head = new Uint8Array(head);
     this.grow = grow;

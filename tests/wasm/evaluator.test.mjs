@@ -2,36 +2,12 @@
 //! way in, and what is wrong is said.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import test from "node:test";
-import { fileURLToPath } from "node:url";
 import { topThree } from "../../benches/reference.mjs";
 import { offers, profiles } from "../../benches/workload.mjs";
 import { workspace } from "../../benches/workspace.mjs";
 import { Evaluator } from "../../build/evaluator/evaluator.mjs";
-
-const ROOT = new URL("../../", import.meta.url);
-const NOW = 1_764_000_000_000;
-const PURPOSES = ["store", "profile", "personalise", "measure"];
-const wasm = readFileSync(new URL("build/evaluator/core_bg.wasm", ROOT));
-
-function compile(source) {
-  const folder = mkdtempSync(join(tmpdir(), "selvedge-"));
-  try {
-    writeFileSync(join(folder, "workspace.json"), JSON.stringify(source));
-    const words = ["image", join(folder, "workspace.json"), join(folder, "image")];
-    const cli = fileURLToPath(new URL("target/debug/selvedge", ROOT));
-    execFileSync(cli, words, { stdio: "pipe" });
-    return readFileSync(join(folder, "image"));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-const contextOf = ({ id, ...traits }) => ({ unit: id, traits, purposes: PURPOSES });
+import { compile, contextOf, NOW, PURPOSES, wasm } from "./compile.mjs";
 
 test("objects, bytes and held profiles decide as the reference does", () => {
   for (const count of [10, 100, 1_500]) {

@@ -91,8 +91,8 @@ fn room(len: usize, most: usize) -> *mut u8 {
     })
 }
 
-/// Takes the image in whose `len` bytes stand in the input, and gives the input back; false where
-/// they are none, or where one was taken in before. What was no image stays in memory, since
+/// Takes the image in whose `len` bytes stand in the input; false where they are none, or where one
+/// was taken in before. Profiles go where it stood. What was no image stays in memory, since
 /// JavaScript lets go of all of it then.
 #[wasm_bindgen]
 pub fn load(len: usize) -> bool {
@@ -100,8 +100,7 @@ pub fn load(len: usize) -> bool {
         if one.workspace.is_some() {
             return false;
         }
-        let input = std::mem::take(&mut one.input);
-        let (workspace, whole) = Workspace::unpack(input.get(..len).unwrap_or_default());
+        let (workspace, whole) = Workspace::unpack(one.input.get(..len).unwrap_or_default());
         if !whole {
             return false;
         }

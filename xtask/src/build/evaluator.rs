@@ -14,7 +14,8 @@ const FLAGS: [&str; 1] = ["-Cllvm-args=-inline-threshold=25"];
 /// The first keeps functions that are called from one place by themselves.
 const PASSES: [&str; 4] =
     ["--one-caller-inline-max-function-size=200", "-O3", "--strip-debug", "--strip-producers"];
-const SOURCES: [&str; 2] = ["evaluator.ts", "pack.ts"];
+const SOURCES: [&str; 3] = ["evaluator.ts", "pack.ts", PREPARE];
+const PREPARE: &str = "prepare.mjs";
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")
@@ -42,7 +43,11 @@ pub fn build() -> Result<()> {
         bindgen.typescript(false).omit_default_module_path(true).remove_name_section(true);
         Ok(())
     })?;
-    wasm::optimise("the evaluator's core", &folder.join("core_bg.wasm"), &PASSES)?;
+    let core = folder.join("core_bg.wasm");
+    wasm::optimise("the evaluator's core", &core, &PASSES)?;
+    wasm::say_build(&core)?;
+    let prepare = files::read(&paths::root().join("js/evaluator").join(PREPARE))?;
+    files::write_if_changed(&folder.join(PREPARE), &prepare)?;
     step::run(
         "bundle the evaluator",
         Command::new(tools::npm_binary("esbuild"))

@@ -52,8 +52,8 @@ async function timed() {
   return { all, early, ...(made.trace && { trace: time(made.trace, contexts) }) };
 }
 
-/** From nothing to the first decision; what the process itself took before is not in it. `ms` begins
- * when modules are imported and files read, `allMs` before. */
+/** From nothing to the first decision; what the process itself took before is not in it. `ms`
+ * begins when modules are imported and files read, `allMs` before. */
 async function cold() {
   const build = new URL("../build/evaluator/", import.meta.url);
   const [{ id, ...traits }] = profiles(1);

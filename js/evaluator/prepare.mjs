@@ -1,6 +1,6 @@
 //! `node prepare.mjs IMAGE OUT`: reads an image once, and writes what the core made of it in its
-//! memory, so that a process that starts has nothing to read. It must never decide anything, so that
-//! nothing of a person can stand in what it writes.
+//! memory, so that a process that starts has nothing to read. It must never decide anything, so
+//! that nothing of a person can stand in what it writes.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";

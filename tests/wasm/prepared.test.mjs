@@ -1,5 +1,5 @@
-//! Files that hold a core's memory: an evaluator that begins with one is as one that read the image,
-//! and what is no such file of this build is refused.
+//! Files that hold a core's memory: an evaluator that begins with one is as one that read the
+//! image, and what is no such file of this build is refused.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -300,7 +300,10 @@ impl Core {
             return Ok(engine::State::default());
         }
         match sql.blob("state", "state")? {
-            None => Ok(engine::State::default()),
+            None => {
+                self.state_bytes.set(0);
+                Ok(engine::State::default())
+            }
             Some(bytes) => {
                 self.state_bytes.set(bytes.len());
                 postcard::from_bytes(&bytes)

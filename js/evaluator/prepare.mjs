@@ -2,7 +2,7 @@
 //! memory, so that a process that starts has nothing to read. It must never decide anything, so
 //! that nothing of a person can stand in what it writes.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -74,7 +74,7 @@ function differing(before, after) {
   return pieces;
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) {
+if (argv[1] !== undefined && realpathSync(argv[1]) === fileURLToPath(import.meta.url)) {
   const [, , image, out, ...more] = argv;
   try {
     if (out === undefined || more.length > 0) throw new Error("say IMAGE and OUT");

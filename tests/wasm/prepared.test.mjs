@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { topThree } from "../../benches/reference.mjs";
@@ -106,6 +106,11 @@ test("the program writes the file, and says what is wrong", () => {
     const made = run(path("image"), path("ready"));
     assert.equal(made.status, 0, made.stderr);
     assert.deepEqual(readFileSync(path("ready")), prepare(wasm, image));
+    // However it is called.
+    symlinkSync(PROGRAM, path("prepare.mjs"));
+    const words = [path("prepare.mjs"), path("image"), path("again")];
+    assert.equal(spawnSync(process.execPath, words).status, 0);
+    assert.deepEqual(readFileSync(path("again")), readFileSync(path("ready")));
     writeFileSync(path("broken"), image.subarray(0, image.length - 1));
     for (const [words, said] of [
       [[], /cannot prepare an image: say IMAGE and OUT/],

@@ -3,7 +3,8 @@
 //! must never decide anything itself, and never assume a consent: a purpose that the caller does
 //! not list is denied.
 
-import { type Context, Packer, type Shape } from "./pack";
+import { type Core, FIRST_INPUT_BYTES, open, utf8 } from "./open";
+import { type Context, Packer } from "./pack";
 
 export type { Assurance, Context, Purpose, Value } from "./pack";
 
@@ -18,67 +19,10 @@ export interface Decision {
 
 /** The number under which `decide` holds what it decides on. */
 const TRANSIENT = 0;
-/** The format of the files that this release reads. */
-const FORMAT = 1;
-/** Bytes of the length that a file begins with. */
-const LENGTH_BYTES = 4;
-/** Bytes of Wasm's own unit of memory. */
-const WASM_PAGE = 65_536;
-const FIRST_INPUT_BYTES = 16 * 1024;
 /** As many profiles are held before it pays to remember what the core says of texts. */
 const FIRST_PROFILES = 16;
 /** To make room costs more than to fill it: the codes of several traces share what is made. */
 const SHARED_CODES = 32 * 1024;
-
-const utf8 = new TextDecoder();
-
-/** The functions of the core, as `js/evaluator/src` has them. */
-interface Core {
-  memory: WebAssembly.Memory;
-  /** Room for an image of so many bytes: where it begins, or 0. */
-  image(bytes: number): number;
-  /** Takes in the image that stands there; 0 where it is none. */
-  load(bytes: number): number;
-  /** Room for so many bytes of a packed profile: where it begins, or 0. */
-  input(bytes: number): number;
-  /** The segment of a slot that the text in these bytes of the input lies in; 0 of what is none. */
-  segment(slot: number, from: number, until: number): number;
-  /** Holds the profile that stands in the input; 0 where it is none. */
-  hold(profile: number, bytes: number): number;
-  /** Decides every placement: where the answer's 32-bit words begin, or 0. */
-  choose(profile: number, nowMs: number, trace: number): number;
-  /** Where the key of an offer stands. */
-  key(offer: number): number;
-  /** How many bytes it has. */
-  key_len(offer: number): number;
-  /** The number of an offer's experiment plus one; 0 where it is in none. */
-  experiment(offer: number): number;
-}
-
-/** What stands before the image: names that the core has no use for. */
-interface Names extends Shape {
-  format: number;
-  version: string;
-  placements: string[];
-  /** Of each experiment. */
-  variants: string[][];
-  /** The words of reasons. */
-  codes: string[];
-  /** Where `prepare.mjs` made the file: what follows is memory in place of an image. */
-  memory?: Prepared;
-}
-
-/** The memory of a core that has read its image. */
-interface Prepared {
-  /** Which core it was. */
-  build: string;
-  /** How much memory it had, in units of 64 KB. */
-  pages: number;
-  /** Where profiles go, and how many bytes they may take there. */
-  input: [from: number, bytes: number];
-  /** What follows, piece after piece: where each begins, and how many bytes it has. */
-  pieces: number[];
-}
 
 interface Offer {
   key: string;
@@ -109,52 +53,7 @@ export class Evaluator {
   /** `wasm` is the core, `file` what `selvedge image` or `prepare.mjs` made of the workspace. */
   constructor(wasm: WebAssembly.Module | BufferSource, file: Uint8Array) {
     const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
-    const core = new WebAssembly.Instance(module).exports as unknown as Core;
-    const { buffer, byteOffset, byteLength } = file;
-    let names: Names | undefined;
-    let input = new Uint8Array();
-    let cause: unknown;
-    try {
-      const length = new DataView(buffer, byteOffset, byteLength).getUint32(0, true);
-      const text = new Uint8Array(buffer, byteOffset + LENGTH_BYTES, length);
-      const read: Names = JSON.parse(utf8.decode(text));
-      let from = byteOffset + LENGTH_BYTES + length;
-      const bytes = byteOffset + byteLength - from;
-      const { format, memory: prepared } = read;
-      if (format === FORMAT && prepared === undefined) {
-        const room = core.image(bytes);
-        if (room !== 0) {
-          new Uint8Array(core.memory.buffer).set(new Uint8Array(buffer, from, bytes), room);
-          if (core.load(bytes) !== 0) names = read;
-          // Profiles go where the image stood.
-          if (bytes >= FIRST_INPUT_BYTES) {
-            input = new Uint8Array(core.memory.buffer, room, FIRST_INPUT_BYTES);
-          }
-        }
-      } else if (format === FORMAT && prepared !== undefined) {
-        const [build] = WebAssembly.Module.customSections(module, "build");
-        if (utf8.decode(build) !== prepared.build) {
-          throw new Error("it was prepared for another build of the core: prepare it anew");
-        }
-        const { memory } = core;
-        memory.grow(prepared.pages - memory.buffer.byteLength / WASM_PAGE);
-        const all = new Uint8Array(memory.buffer);
-        const { pieces } = prepared;
-        for (let at = 0; at < pieces.length; at += 2) {
-          const piece = new Uint8Array(buffer, from, pieces[at + 1]);
-          all.set(piece, pieces[at]);
-          from += piece.length;
-        }
-        input = all.subarray(prepared.input[0], prepared.input[0] + prepared.input[1]);
-        if (from === byteOffset + byteLength) names = read;
-      }
-    } catch (error) {
-      cause = error;
-    }
-    if (names === undefined) {
-      const why = cause instanceof Error ? `: ${cause.message}` : "";
-      throw new Error(`these bytes are no workspace image of this release${why}`, { cause });
-    }
+    const { core, names, input } = open(module, file);
     this.version = names.version;
     this.placements = names.placements;
     this.core = core;
@@ -165,8 +64,9 @@ export class Evaluator {
     this.shared = new Uint8Array();
     this.used = 0;
     this.held = 0;
-    this.packer = new Packer(names, input, (bytes) => this.room(bytes));
-    if (input.length === 0) this.room(FIRST_INPUT_BYTES);
+    // No more than that: what the core takes of a profile is bounded where it is asked for room.
+    const first = input.subarray(0, FIRST_INPUT_BYTES);
+    this.packer = new Packer(names, first, (bytes) => this.room(bytes));
   }
 
   /** Decides every placement for a profile. */

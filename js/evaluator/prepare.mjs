@@ -5,30 +5,27 @@
 import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { buildOf, LENGTH_BYTES, open, WASM_PAGE } from "./open";
 
-const LENGTH_BYTES = 4;
-/** Bytes of Wasm's own unit of memory. */
-const WASM_PAGE = 65_536;
 /** What is equal to a fresh core's is left out, by so many bytes. */
 const PIECE = 4_096;
-/** The room for profiles that an evaluator begins with. */
-const INPUT_BYTES = 16_384;
 
 /** The file for a core (its bytes, `core_bg.wasm`) and an image that `selvedge image` made. */
 export function prepare(wasm, image) {
   const module = new WebAssembly.Module(wasm);
+  const build = buildOf(module);
+  if (build === "") throw new Error("this core does not say which build it is");
+  const { core, names, input } = open(module, image);
+  if (names.memory !== undefined) throw new Error("this file is prepared already");
+  // What is left of the image stands where profiles go; zeros are left out.
+  input.fill(0);
   const fresh = new WebAssembly.Instance(module).exports;
-  const core = new WebAssembly.Instance(module).exports;
-  const [build] = WebAssembly.Module.customSections(module, "build");
-  if (build === undefined) throw new Error("this core does not say which build it is");
-  const { names, input } = taken(core, image);
-  const before = Buffer.from(fresh.memory.buffer);
   const after = Buffer.from(core.memory.buffer);
-  const pieces = differing(before, after);
+  const pieces = differing(Buffer.from(fresh.memory.buffer), after);
   names.memory = {
-    build: new TextDecoder().decode(build),
+    build,
     pages: after.length / WASM_PAGE,
-    input,
+    input: [input.byteOffset, input.length],
     pieces: pieces.flat(),
   };
   const head = Buffer.from(JSON.stringify(names));
@@ -36,28 +33,6 @@ export function prepare(wasm, image) {
   length.writeUInt32LE(head.length);
   const contents = pieces.map(([from, bytes]) => after.subarray(from, from + bytes));
   return Buffer.concat([length, head, ...contents]);
-}
-
-/** Has the core read an image; its names, and where profiles go from then on. */
-function taken(core, file) {
-  const bytes = Buffer.from(file);
-  try {
-    const from = LENGTH_BYTES + bytes.readUInt32LE();
-    const names = JSON.parse(bytes.subarray(LENGTH_BYTES, from).toString());
-    const image = bytes.subarray(from);
-    const room = names.memory === undefined ? core.image(image.length) : 0;
-    if (room !== 0) {
-      new Uint8Array(core.memory.buffer).set(image, room);
-      if (core.load(image.length) !== 0) {
-        // Where the image stands, profiles go; zeros are left out.
-        new Uint8Array(core.memory.buffer).fill(0, room, room + image.length);
-        return { names, input: [core.input(INPUT_BYTES), INPUT_BYTES] };
-      }
-    }
-  } catch (cause) {
-    throw new Error("this is no workspace image of this release", { cause });
-  }
-  throw new Error("this is no workspace image of this release");
 }
 
 /** `[from, bytes]` of what is not as it was; memory beyond `before` was zeros. */

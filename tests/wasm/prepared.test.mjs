@@ -66,8 +66,23 @@ test("a file is the same whenever it is made, holds no profile, and is taken by 
   assert.throws(() => other.winners(1, NOW), /no profile is held under 1/);
 });
 
+test("what is left of the image is not in the file", () => {
+  const image = compile(workspace(offers(500), profiles(1)[0]));
+  const file = prepare(wasm, image);
+  const names = JSON.parse(file.subarray(4, 4 + file.readUInt32LE(0)).toString());
+  const { input, pieces } = names.memory;
+  assert.equal(input[1], image.length - 4 - image.readUInt32LE(0));
+  const ends = input[0] + input[1];
+  for (let at = 0; at < pieces.length; at += 2) {
+    const shared = Math.min(ends, pieces[at] + pieces[at + 1]) - Math.max(input[0], pieces[at]);
+    // Memory is left out by 4 KB: at its ends other things may stand.
+    assert.ok(shared < 4_096, `${shared} bytes of it`);
+  }
+});
+
 test("what is no prepared file of this build is refused", () => {
-  const file = prepare(wasm, compile(workspace(offers(50), profiles(1)[0])));
+  const image = compile(workspace(offers(50), profiles(1)[0]));
+  const file = prepare(wasm, image);
   const with_ = (change) => changed(file, ({ memory }) => change(memory));
   const none = [
     [file.subarray(0, file.length - 1), /no workspace image/],
@@ -97,6 +112,9 @@ test("what is no prepared file of this build is refused", () => {
   const other = Buffer.from(wasm);
   other[other.length - 1] ^= 1;
   assert.throws(() => new Evaluator(other, file), /prepared for another build of the core/);
+  const silent = wasm.subarray(0, wasm.lastIndexOf("\u0005build") - 2);
+  assert.throws(() => new Evaluator(silent, file), /prepared for another build of the core/);
+  assert.throws(() => prepare(silent, image), /does not say which build it is/);
 });
 
 test("the program writes the file, and says what is wrong", () => {
@@ -118,7 +136,7 @@ test("the program writes the file, and says what is wrong", () => {
       [[path("image"), path("out"), "more"], /say IMAGE and OUT/],
       [[path("none"), path("out")], /no such file/],
       [[path("broken"), path("out")], /no workspace image of this release/],
-      [[path("ready"), path("out")], /no workspace image of this release/],
+      [[path("ready"), path("out")], /prepared already/],
     ]) {
       const { status, stderr } = run(...words);
       assert.equal(status, 1);

@@ -18,7 +18,7 @@ export const KINDS = [
   "foreignRequests",
 ];
 
-/** What was there before the visitor came, once what others left to do is done. */
+/** All rows, once those who write have come to rest. */
 export const rowsOf = (both) => readQuietRows(both.folder);
 
 /** Traces of a visitor, as text, by kind; the rows are those that came since `before`. */

@@ -296,20 +296,10 @@ impl Core {
     }
 
     fn read(&self, sql: &Sql) -> Result<engine::State> {
-        if !self.has_tables(sql)? {
-            return Ok(engine::State::default());
-        }
-        match sql.blob("state", "state")? {
-            None => {
-                self.state_bytes.set(0);
-                Ok(engine::State::default())
-            }
-            Some(bytes) => {
-                self.state_bytes.set(bytes.len());
-                postcard::from_bytes(&bytes)
-                    .map_err(|_| Error::from("a stored profile cannot be read"))
-            }
-        }
+        let stored = if self.has_tables(sql)? { sql.blob("state", "state")? } else { None };
+        self.state_bytes.set(stored.as_ref().map_or(0, Vec::len));
+        let Some(bytes) = stored else { return Ok(engine::State::default()) };
+        postcard::from_bytes(&bytes).map_err(|_| Error::from("a stored profile cannot be read"))
     }
 
     /// Fills in what only the host remembers: which keys are known already.

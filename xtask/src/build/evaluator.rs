@@ -14,8 +14,9 @@ const FLAGS: [&str; 1] = ["-Cllvm-args=-inline-threshold=25"];
 /// The first keeps functions that are called from one place by themselves.
 const PASSES: [&str; 4] =
     ["--one-caller-inline-max-function-size=200", "-O3", "--strip-debug", "--strip-producers"];
-const SOURCES: [&str; 3] = ["evaluator.ts", "pack.ts", PREPARE];
-const PREPARE: &str = "prepare.mjs";
+/// What callers import, and what they start.
+const ENTRIES: [&str; 2] = ["js/evaluator/evaluator.ts", "js/evaluator/prepare.mjs"];
+const PARTS: [&str; 2] = ["js/evaluator/open.ts", "js/evaluator/pack.ts"];
 
 pub fn folder() -> PathBuf {
     paths::build().join("evaluator")
@@ -27,8 +28,8 @@ pub fn build() -> Result<()> {
     let raw = paths::raw_wasm(PACKAGE, PROFILE);
     let folder = folder();
     let mut source = Vec::new();
-    for name in SOURCES {
-        source.extend(files::read(&paths::root().join("js/evaluator").join(name))?);
+    for name in ENTRIES.iter().chain(&PARTS) {
+        source.extend(files::read(&paths::root().join(name))?);
     }
     let key = wasm::key(&files::read(&raw)?, &source)?;
     let stamp = folder.join(".stamp");
@@ -46,16 +47,14 @@ pub fn build() -> Result<()> {
     let core = folder.join("core_bg.wasm");
     wasm::optimise("the evaluator's core", &core, &PASSES)?;
     wasm::say_build(&core)?;
-    let prepare = files::read(&paths::root().join("js/evaluator").join(PREPARE))?;
-    files::write_if_changed(&folder.join(PREPARE), &prepare)?;
     step::run(
         "bundle the evaluator",
         Command::new(tools::npm_binary("esbuild"))
             .current_dir(paths::root())
-            .arg("js/evaluator/evaluator.ts")
-            .args(["--bundle", "--format=esm", "--target=es2022"])
+            .args(ENTRIES)
+            .args(["--bundle", "--format=esm", "--target=es2022", "--external:node:*"])
             .args(["--legal-comments=none", "--log-level=warning", "--charset=utf8"])
-            .arg(format!("--outfile={}", folder.join("evaluator.mjs").display())),
+            .args(["--out-extension:.js=.mjs", &format!("--outdir={}", folder.display())]),
     )?;
     files::write_if_changed(&stamp, key.as_bytes())
 }
